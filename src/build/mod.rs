@@ -1,0 +1,1 @@
+//! Executors: turning a derivation and its inputs into outputs.

@@ -1,0 +1,12 @@
+//! Facts in, outcomes out.
+//!
+//! A check answers in one of three ways: **pass**, **fail** with a
+//! [`Finding`], or **inconclusive** with a [`Reason`] from a closed list.
+//! What was asked for and could not be checked is inconclusive, never a pass.
+
+pub mod outcome;
+
+pub use outcome::{
+    Coverage, Evidence, Examination, Finding, Inconclusive, Level, NotRun, Reason, Rule, Subject,
+    Verdict,
+};

@@ -1,0 +1,1 @@
+//! The commands: each joins gathering, checking and reporting.

@@ -1,0 +1,1 @@
+//! The state directory: everything kept on disk, written whole or not at all.
