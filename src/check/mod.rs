@@ -5,6 +5,7 @@
 //! What was asked for and could not be checked is inconclusive, never a pass.
 
 pub mod outcome;
+pub mod rebuild;
 
 pub use outcome::{
     Coverage, Evidence, Examination, Finding, Inconclusive, Level, NotRun, Reason, Rule, Subject,

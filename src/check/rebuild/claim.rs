@@ -1,0 +1,162 @@
+//! What somebody says the content of a store path is.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::nix::hash::NarHash;
+use crate::nix::store_path::StorePath;
+
+/// The facts about a store object that a signature covers, and that a rebuild
+/// recomputes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents {
+    /// SHA-256 of the NAR.
+    pub nar_hash: NarHash,
+    /// Size of the NAR in bytes.
+    pub nar_size: u64,
+    /// The store paths that the content refers to.
+    pub references: BTreeSet<StorePath>,
+}
+
+/// One fact in which two contents differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Difference {
+    /// The NAR hashes differ.
+    NarHash,
+    /// The NAR sizes differ.
+    NarSize,
+    /// The references differ.
+    References,
+}
+
+impl Difference {
+    /// The field's name in a narinfo.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NarHash => "NarHash",
+            Self::NarSize => "NarSize",
+            Self::References => "References",
+        }
+    }
+}
+
+impl Contents {
+    /// The facts in which `self` and `other` differ; empty when they are equal.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<Difference> {
+        [
+            (self.nar_hash != other.nar_hash, Difference::NarHash),
+            (self.nar_size != other.nar_size, Difference::NarSize),
+            (self.references != other.references, Difference::References),
+        ]
+        .into_iter()
+        .filter_map(|(differs, difference)| differs.then_some(difference))
+        .collect()
+    }
+}
+
+/// Where a claim was found.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// A binary cache, by its URL without credentials.
+    Cache(String),
+    /// The local store's database.
+    LocalStore(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cache(url) => f.write_str(url),
+            Self::LocalStore(root) => write!(f, "local store {root}"),
+        }
+    }
+}
+
+/// How much a claim weighs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// Signed by trusted keys, every signature under a trusted name is good.
+    Trusted {
+        /// The trusted keys that signed it.
+        keys: Vec<String>,
+    },
+    /// A signature under a trusted key's name is bad.
+    Forged {
+        /// The names whose signature is bad.
+        keys: Vec<String>,
+    },
+    /// The signature is good over the references in the file's order and bad
+    /// over the sorted set that Nix signs: neither trusted nor forged.
+    UnsortedReferences {
+        /// The trusted keys that signed the unsorted form.
+        keys: Vec<String>,
+    },
+    /// No signature by a trusted key. Shown, never decides.
+    Untrusted {
+        /// Names of the unknown keys that signed it.
+        unknown_keys: Vec<String>,
+    },
+}
+
+impl Standing {
+    /// The word used in reports.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Trusted { .. } => "trusted",
+            Self::Forged { .. } => "forged",
+            Self::UnsortedReferences { .. } => "unsorted-references",
+            Self::Untrusted { .. } => "untrusted",
+        }
+    }
+
+    /// The key names behind the standing.
+    #[must_use]
+    pub fn keys(&self) -> &[String] {
+        match self {
+            Self::Trusted { keys } | Self::Forged { keys } | Self::UnsortedReferences { keys } => {
+                keys
+            }
+            Self::Untrusted { unknown_keys } => unknown_keys,
+        }
+    }
+}
+
+/// One source's statement about one store path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Who says so.
+    pub source: Source,
+    /// The store path it is about.
+    pub path: StorePath,
+    /// What the content is said to be.
+    pub contents: Contents,
+    /// How much it weighs.
+    pub standing: Standing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_differing_fact_is_named() {
+        let base = Contents {
+            nar_hash: NarHash::from_digest([1; 32]),
+            nar_size: 1,
+            references: BTreeSet::new(),
+        };
+        assert_eq!(base.differences(&base), []);
+        let other = Contents {
+            nar_hash: NarHash::from_digest([2; 32]),
+            nar_size: 2,
+            references: BTreeSet::from([StorePath::new([0; 20], "x").unwrap()]),
+        };
+        assert_eq!(
+            base.differences(&other),
+            [Difference::NarHash, Difference::NarSize, Difference::References]
+        );
+    }
+}

@@ -1,0 +1,264 @@
+//! One output of ours against every claim about it.
+
+use super::claim::{Claim, Contents, Difference, Standing};
+use super::rules;
+use crate::check::{Finding, Verdict};
+use crate::nix::store_path::StorePath;
+
+/// What came of one output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OutputStatus {
+    /// A trusted claim equals ours and none differs.
+    Reproduced,
+    /// The content is fixed by its hash, which ours has.
+    FixedByHash,
+    /// Nothing trusted claims anything about it.
+    NoReference,
+    /// A trusted claim differs from ours.
+    Differs,
+    /// A signature under a trusted name is bad.
+    Forged,
+}
+
+impl OutputStatus {
+    /// The word used in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reproduced => "reproduced",
+            Self::FixedByHash => "fixed-by-hash",
+            Self::NoReference => "no-reference",
+            Self::Differs => "differs",
+            Self::Forged => "forged",
+        }
+    }
+
+    /// The answer that the status amounts to.
+    #[must_use]
+    pub const fn verdict(self) -> Verdict {
+        match self {
+            Self::Reproduced | Self::FixedByHash => Verdict::Pass,
+            Self::NoReference => Verdict::Inconclusive,
+            Self::Differs | Self::Forged => Verdict::Fail,
+        }
+    }
+}
+
+/// The judgement over one output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// What came of it.
+    pub status: OutputStatus,
+    /// One finding for each claim that differs, is forged or is oddly signed.
+    pub findings: Vec<Finding>,
+}
+
+/// Judges `ours`, the content we built for the output `path`, by `claims`.
+///
+/// `fixed` says that the content was already proven by the hash its derivation
+/// fixes; such an output passes without a claim, but a trusted claim that
+/// differs or a forged one still fails it.
+#[must_use]
+pub fn judge(
+    path: &str,
+    built: &StorePath,
+    ours: &Contents,
+    fixed: bool,
+    claims: &[Claim],
+) -> Judgement {
+    let mut findings = Vec::new();
+    let (mut equal, mut differs, mut forged) = (false, false, false);
+    for claim in claims {
+        let foreign = claim.path != *built;
+        let differences = ours.differences(&claim.contents);
+        match &claim.standing {
+            Standing::Trusted { .. } if foreign || !differences.is_empty() => {
+                differs = true;
+                findings.push(difference(path, built, ours, claim, &differences));
+            }
+            Standing::Trusted { .. } => equal = true,
+            Standing::Forged { .. } => {
+                forged = true;
+                findings.push(forgery(path, claim));
+            }
+            Standing::UnsortedReferences { keys } => findings.push(
+                Finding::new(
+                    &rules::UNSORTED_REFERENCES,
+                    path,
+                    format!(
+                        "the claim of {} is signed over unsorted references and decides nothing",
+                        claim.source
+                    ),
+                )
+                .with("key", keys.join(", ")),
+            ),
+            Standing::Untrusted { .. } => {}
+        }
+    }
+    let status = if forged {
+        OutputStatus::Forged
+    } else if differs {
+        OutputStatus::Differs
+    } else if fixed {
+        OutputStatus::FixedByHash
+    } else if equal {
+        OutputStatus::Reproduced
+    } else {
+        OutputStatus::NoReference
+    };
+    Judgement { status, findings }
+}
+
+/// The finding for a trusted claim that differs from ours.
+fn difference(
+    path: &str,
+    built: &StorePath,
+    ours: &Contents,
+    claim: &Claim,
+    differences: &[Difference],
+) -> Finding {
+    let mut named: Vec<&str> = differences.iter().map(|difference| difference.name()).collect();
+    if claim.path != *built {
+        named.insert(0, "StorePath");
+    }
+    let mut finding = Finding::new(
+        &rules::OUTPUT_DIFFERS,
+        path,
+        format!("{} of our build differ from the claim of {}", named.join(", "), claim.source),
+    )
+    .with("signed by", claim.standing.keys().join(", "));
+    if claim.path != *built {
+        finding = finding.with("claimed StorePath", &claim.path).with("our StorePath", built);
+    }
+    for difference in differences {
+        finding = match difference {
+            Difference::NarHash => finding
+                .with("claimed NarHash", claim.contents.nar_hash)
+                .with("our NarHash", ours.nar_hash),
+            Difference::NarSize => finding
+                .with("claimed NarSize", claim.contents.nar_size)
+                .with("our NarSize", ours.nar_size),
+            Difference::References => {
+                let only = |a: &Contents, b: &Contents| {
+                    a.references
+                        .difference(&b.references)
+                        .map(ToString::to_string)
+                        .collect::<Vec<_>>()
+                        .join(" ")
+                };
+                finding
+                    .with("references claimed only", only(&claim.contents, ours))
+                    .with("references of ours only", only(ours, &claim.contents))
+            }
+        };
+    }
+    finding
+}
+
+/// The finding for a bad signature under a trusted name.
+fn forgery(path: &str, claim: &Claim) -> Finding {
+    Finding::new(
+        &rules::FORGED_SIGNATURE,
+        path,
+        format!("{} serves a claim whose signature does not verify", claim.source),
+    )
+    .with("key", claim.standing.keys().join(", "))
+    .with("claimed NarHash", claim.contents.nar_hash)
+    .with("claimed NarSize", claim.contents.nar_size)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::claim::Source;
+    use super::*;
+    use crate::nix::hash::NarHash;
+
+    fn contents(seed: u8) -> Contents {
+        Contents {
+            nar_hash: NarHash::from_digest([seed; 32]),
+            nar_size: 96,
+            references: BTreeSet::new(),
+        }
+    }
+
+    fn path(seed: u8) -> StorePath {
+        StorePath::new([seed; 20], "x").unwrap()
+    }
+
+    fn claim(seed: u8, standing: Standing) -> Claim {
+        Claim {
+            source: Source::Cache("file:///c".into()),
+            path: path(0),
+            contents: contents(seed),
+            standing,
+        }
+    }
+
+    fn trusted(seed: u8) -> Claim {
+        claim(seed, Standing::Trusted { keys: vec!["k-1".into()] })
+    }
+
+    fn forged(seed: u8) -> Claim {
+        claim(seed, Standing::Forged { keys: vec!["k-1".into()] })
+    }
+
+    fn untrusted(seed: u8) -> Claim {
+        claim(seed, Standing::Untrusted { unknown_keys: vec![] })
+    }
+
+    fn unsorted(seed: u8) -> Claim {
+        claim(seed, Standing::UnsortedReferences { keys: vec!["k-1".into()] })
+    }
+
+    fn status(fixed: bool, claims: &[Claim]) -> OutputStatus {
+        judge("/nix/store/x", &path(0), &contents(1), fixed, claims).status
+    }
+
+    #[test]
+    fn claims_combine_as_the_contract_says() {
+        use OutputStatus::*;
+        for (claims, wanted) in [
+            (vec![], NoReference),
+            (vec![trusted(1)], Reproduced),
+            (vec![trusted(1), trusted(1)], Reproduced),
+            (vec![trusted(2)], Differs),
+            (vec![trusted(1), trusted(2)], Differs),
+            (vec![untrusted(1)], NoReference),
+            (vec![untrusted(2)], NoReference),
+            (vec![untrusted(2), trusted(1)], Reproduced),
+            (vec![forged(1)], Forged),
+            (vec![forged(2), trusted(1)], Forged),
+            (vec![forged(2), trusted(2)], Forged),
+            (vec![unsorted(1)], NoReference),
+            (vec![unsorted(2), trusted(1)], Reproduced),
+        ] {
+            assert_eq!(status(false, &claims), wanted, "{claims:?}");
+        }
+    }
+
+    #[test]
+    fn fixed_outputs_pass_alone_but_not_against_a_trusted_claim() {
+        assert_eq!(status(true, &[]), OutputStatus::FixedByHash);
+        assert_eq!(status(true, &[untrusted(2)]), OutputStatus::FixedByHash);
+        assert_eq!(status(true, &[trusted(2)]), OutputStatus::Differs);
+        assert_eq!(status(true, &[forged(1)]), OutputStatus::Forged);
+    }
+
+    #[test]
+    fn a_claim_about_another_path_differs() {
+        let mut other = trusted(1);
+        other.path = path(9);
+        assert_eq!(status(false, &[other]), OutputStatus::Differs);
+    }
+
+    #[test]
+    fn references_alone_can_differ() {
+        let mut claim = trusted(1);
+        claim.contents.references.insert(path(7));
+        let judgement = judge("p", &path(0), &contents(1), false, &[claim]);
+        assert_eq!(judgement.status, OutputStatus::Differs);
+        assert!(judgement.findings[0].message.starts_with("References of our build"));
+    }
+}

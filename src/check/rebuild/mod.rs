@@ -1,0 +1,14 @@
+//! Judging a rebuild: what we built beside what caches and stores claim.
+//!
+//! A claim decides only under a valid signature by a trusted key. An output is
+//! *reproduced* iff at least one such claim equals ours and none differs; it
+//! *differs* if one differs; it is *forged* if a signature under a trusted
+//! name is bad. Unsigned claims and those of a local database are shown and
+//! never decide.
+
+pub mod claim;
+pub mod judge;
+pub mod rules;
+
+pub use claim::{Claim, Contents, Difference, Source, Standing};
+pub use judge::{Judgement, OutputStatus, judge};
