@@ -1,1 +1,22 @@
 //! Executors: turning a derivation and its inputs into outputs.
+//!
+//! An [`Executor`] takes a [`BuildJob`] and answers with a [`BuildOutcome`]:
+//! the outputs as they would stand in a store, or why the *builder* failed.
+//! An error ([`BuildError`]) means that *we* failed and nothing was learnt.
+//! The world a builder sees is data, a [`World`] per range of Nix versions.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "building is touching the world: directories, processes and the clock"
+)]
+
+pub mod limits;
+pub mod log;
+pub mod outcome;
+pub mod world;
+
+pub use crate::sys::namespace::RootKind;
+pub use limits::Limits;
+pub use log::LogFile;
+pub use outcome::{BuildError, Failed, FailureReason};
+pub use world::World;

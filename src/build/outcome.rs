@@ -1,0 +1,139 @@
+//! How a build ends.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::nix::hash::Hash;
+
+use super::log::LogFile;
+
+/// Why a build failed: the builder's fault or the derivation's, never ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FailureReason {
+    /// The builder exited with a status other than zero.
+    #[error("the builder failed with exit status {0}")]
+    ExitCode(i32),
+    /// A signal ended the builder; 9 also when it closed its terminal and
+    /// worked on, which Nix answers with SIGKILL.
+    #[error("the builder was killed by signal {0}")]
+    Signal(i32),
+    /// The builder ran longer than allowed.
+    #[error("the builder was stopped after {0:?} (raise --timeout)")]
+    Timeout(Duration),
+    /// The builder wrote nothing for longer than allowed.
+    #[error("the builder was stopped after {0:?} without output (raise --max-silent-time)")]
+    Silent(Duration),
+    /// The builder wrote more log than allowed.
+    #[error(
+        "the builder was stopped after writing more than {0} bytes of log (raise --max-log-size)"
+    )]
+    LogTooLarge(u64),
+    /// The builder succeeded without making an output.
+    #[error("the builder made no output '{output}' at '{path}'")]
+    MissingOutput {
+        /// The output's name.
+        output: String,
+        /// The store path where it should be.
+        path: String,
+    },
+    /// An output that Nix would refuse to take into the store.
+    #[error("output '{output}' is refused: {why}")]
+    BadOutput {
+        /// The output's name.
+        output: String,
+        /// What is wrong, and where in the output.
+        why: String,
+    },
+    /// An output breaks a condition the derivation sets
+    /// (`allowedReferences`, `maxSize` and so on).
+    #[error("output '{output}' breaks a check of its derivation: {why}")]
+    OutputCheck {
+        /// The output's name.
+        output: String,
+        /// The condition and what breaks it.
+        why: String,
+    },
+    /// A fixed output has another hash than its derivation promises.
+    #[error("output '{output}' has hash {found} where the derivation fixes {expected}")]
+    HashMismatch {
+        /// The output's name.
+        output: String,
+        /// The hash in the derivation.
+        expected: Hash,
+        /// The hash of what was built.
+        found: Hash,
+    },
+    /// Outputs refer to each other in a circle.
+    #[error("outputs refer to each other in a circle: {}", .0.join(" -> "))]
+    ReferenceCycle(Vec<String>),
+    /// The derivation needs what this executor or machine does not offer.
+    /// Nothing was run; callers answer *inconclusive*, not *fail*.
+    #[error("not supported here: {0}")]
+    Unsupported(String),
+}
+
+/// A build that failed for a reason of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// Why.
+    pub reason: FailureReason,
+    /// The log; `None` if nothing was run.
+    pub log: Option<LogFile>,
+    /// The last lines of the log, made safe to print.
+    pub tail: Vec<String>,
+    /// The build directory, kept because that was asked for.
+    pub kept: Option<PathBuf>,
+}
+
+/// Why nothing was learnt about a build: the tool or the machine failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A system call on a path failed.
+    #[error("cannot {action} '{}'", .path.display())]
+    Path {
+        /// What was tried.
+        action: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A system call without a path failed.
+    #[error("cannot {action}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The sandbox process reported a failure before the builder ran.
+    #[error("cannot set up the sandbox: {0}")]
+    Setup(String),
+    /// Namespaces cannot be used here.
+    #[error(transparent)]
+    Namespace(#[from] crate::sys::namespace::NamespaceError),
+    /// The job contradicts itself or lacks something.
+    #[error("bad build job: {0}")]
+    Job(String),
+    /// Everything else, with what to do about it.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl BuildError {
+    /// Wraps a failed call on `path`.
+    pub fn path(
+        action: &'static str,
+        path: impl AsRef<Path>,
+    ) -> impl FnOnce(rustix::io::Errno) -> Self {
+        let path = path.as_ref().to_path_buf();
+        move |errno| Self::Path { action, path, source: errno.into() }
+    }
+
+    /// Wraps a failed call that concerns no path.
+    pub fn system(action: &'static str) -> impl FnOnce(rustix::io::Errno) -> Self {
+        move |errno| Self::System { action, source: errno.into() }
+    }
+}
