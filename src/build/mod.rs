@@ -13,6 +13,7 @@
 pub mod limits;
 pub mod log;
 pub mod outcome;
+pub mod schedule;
 pub mod world;
 
 pub use crate::sys::namespace::RootKind;
