@@ -10,3 +10,5 @@
 
 pub mod brotli_stream;
 pub mod compression;
+pub mod credentials;
+pub mod url_guard;
