@@ -1,10 +1,17 @@
 //! Nix's formats, parsed strictly and printed exactly.
 //!
 //! Every module here is a pure function over bytes: hostile input is refused
-//! with an error that says where and why, and what is accepted prints back to
-//! the very bytes that were read.
+//! with an error that says where and why, and what is accepted prints back: to
+//! the very bytes that were read where they are hashed or signed as a whole,
+//! and to an equal value in Nix's own notation elsewhere.
 
+pub mod cache_info;
 pub mod compression;
+pub mod content_address;
 pub mod hash;
+pub mod narinfo;
 pub mod nix32;
+pub mod path_info;
+pub mod realisation;
+pub mod signature;
 pub mod store_path;
