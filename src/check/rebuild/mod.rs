@@ -7,8 +7,11 @@
 //! never decide.
 
 pub mod claim;
+pub mod examine;
+pub mod facts;
 pub mod judge;
 pub mod rules;
 
 pub use claim::{Claim, Contents, Difference, Source, Standing};
+pub use examine::examine;
 pub use judge::{Judgement, OutputStatus, judge};

@@ -1,0 +1,180 @@
+//! What a rebuild found out, before anything is judged.
+
+use super::claim::{Claim, Contents};
+use crate::check::{Finding, Inconclusive, Reason};
+use crate::nix::store_path::StorePath;
+
+/// Everything one run of `verify rebuild` found out.
+#[derive(Debug, Clone, Default)]
+pub struct Rebuild {
+    /// The world profile that builders saw.
+    pub world: String,
+    /// How inputs and build user were kept apart, and other ways in which
+    /// this machine's sandbox is not the profile's.
+    pub sandbox: SandboxFacts,
+    /// Every derivation that was a target or had to be rebuilt for one.
+    pub derivations: Vec<DerivationFacts>,
+    /// Every store object that builders could read, and why it is trusted.
+    pub inputs: Vec<InputFacts>,
+    /// What went wrong on the way: bad answers of caches, bad derivations.
+    pub findings: Vec<Finding>,
+    /// Questions to named caches that got no answer.
+    pub unanswered: Vec<Inconclusive>,
+    /// Questions to default caches that got no answer; they change nothing.
+    pub remarks: Vec<String>,
+}
+
+/// The sandbox as it was on this machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SandboxFacts {
+    /// How `verify` came by the ids it builds under.
+    pub ownership: String,
+    /// The shell at `/bin/sh`, if there was one.
+    pub shell: Option<ShellFacts>,
+    /// Each way in which builders saw another world than the profile's.
+    pub differences: Vec<String>,
+}
+
+/// The shell that builders found at `/bin/sh`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShellFacts {
+    /// Where it came from.
+    pub origin: String,
+    /// SHA-256 of the file, in base16.
+    pub sha256: String,
+}
+
+/// Why a derivation is in the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// It was asked for.
+    Target,
+    /// It had to be rebuilt because nothing that may be trusted has its output.
+    Input,
+}
+
+impl Role {
+    /// The word used in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Target => "target",
+            Self::Input => "input",
+        }
+    }
+}
+
+/// One derivation and what came of it.
+#[derive(Debug, Clone)]
+pub struct DerivationFacts {
+    /// The store path of the `.drv`.
+    pub drv_path: StorePath,
+    /// The platform it is for.
+    pub system: String,
+    /// Why it is here.
+    pub role: Role,
+    /// Whether its output is fixed by a hash.
+    pub fixed: bool,
+    /// What came of building it.
+    pub production: Production,
+    /// Its outputs, by name.
+    pub outputs: Vec<OutputFacts>,
+}
+
+/// How a derivation's outputs came about, or why they did not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Production {
+    /// Built in our sandbox.
+    Built,
+    /// A fixed output whose content was got by its hash.
+    Obtained {
+        /// From where.
+        origin: Origin,
+    },
+    /// There are no outputs.
+    Missing {
+        /// Why, from the closed list.
+        reason: Reason,
+        /// The particulars.
+        detail: String,
+        /// The last lines of the build log.
+        tail: Vec<String>,
+    },
+}
+
+/// One output: ours, and what others claim of it.
+#[derive(Debug, Clone)]
+pub struct OutputFacts {
+    /// The output's name, `out` mostly.
+    pub name: String,
+    /// Its store path, if it is known without building or was built.
+    pub path: Option<StorePath>,
+    /// What we built.
+    pub ours: Option<Contents>,
+    /// Its content address, for content-addressed and fixed outputs.
+    pub ca: Option<String>,
+    /// What caches and the local store claim.
+    pub claims: Vec<Claim>,
+}
+
+/// Why a store object may be used as an input.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// A valid signature by trusted keys over its NAR hash.
+    Signed {
+        /// Where the object came from.
+        from: String,
+        /// The keys that signed it.
+        keys: Vec<String>,
+    },
+    /// Its path was recomputed from its content.
+    ContentAddressed {
+        /// Where the object came from.
+        from: String,
+    },
+    /// A fixed output whose content has the hash its derivation fixes.
+    FixedByHash {
+        /// Where the object came from.
+        from: String,
+    },
+    /// Built by us in this run.
+    Rebuilt {
+        /// The derivation.
+        drv_path: StorePath,
+    },
+}
+
+impl Origin {
+    /// The word used in reports.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Signed { .. } => "signed",
+            Self::ContentAddressed { .. } => "content-addressed",
+            Self::FixedByHash { .. } => "fixed-by-hash",
+            Self::Rebuilt { .. } => "rebuilt",
+        }
+    }
+
+    /// Where the object came from.
+    #[must_use]
+    pub fn from(&self) -> String {
+        match self {
+            Self::Signed { from, .. }
+            | Self::ContentAddressed { from }
+            | Self::FixedByHash { from } => from.clone(),
+            Self::Rebuilt { drv_path } => drv_path.to_string(),
+        }
+    }
+}
+
+/// One store object that builders could read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputFacts {
+    /// Its store path.
+    pub path: StorePath,
+    /// What it held.
+    pub contents: Contents,
+    /// Why it may be used.
+    pub origin: Origin,
+}
