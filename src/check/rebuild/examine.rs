@@ -1,7 +1,7 @@
 //! From what a rebuild found out to its outcomes.
 
 use super::facts::{DerivationFacts, OutputFacts, Production, Rebuild, Role};
-use super::judge::{OutputStatus, judge};
+use super::judge::{OutputStatus, forgeries, judge};
 use crate::check::{
     Coverage, Examination, Finding, Inconclusive, NotRun, Reason, Subject, Verdict,
 };
@@ -88,7 +88,8 @@ fn outcome(
         detail,
     };
     if let Production::Missing { reason, detail, .. } = &derivation.production {
-        return (None, Vec::new(), Some(unanswered(*reason, detail.clone())));
+        let forged = forgeries(id, &output.claims);
+        return (None, forged, Some(unanswered(*reason, detail.clone())));
     }
     let (Some(built), Some(ours)) = (&output.path, &output.ours) else {
         let detail = "the build ended without this output".to_owned();
@@ -207,6 +208,14 @@ mod tests {
         let examination = examine(&rebuild, &StoreDir::default(), true);
         assert_eq!(examination.verdict(Level::Error), Verdict::Inconclusive);
         assert_eq!((examination.coverage.asked, examination.coverage.answered), (2, 1));
+    }
+
+    #[test]
+    fn a_forgery_needs_no_build() {
+        let mut forged = trusted(1);
+        forged.standing = Standing::Forged { keys: vec!["k-1".into()] };
+        let (verdict, _) = verdict(vec![derivation(Role::Target, missing(), vec![forged])]);
+        assert_eq!(verdict, Verdict::Fail);
     }
 
     #[test]

@@ -155,6 +155,16 @@ fn difference(
     finding
 }
 
+/// The findings for forged claims, which need no build to be true.
+#[must_use]
+pub fn forgeries(path: &str, claims: &[Claim]) -> Vec<Finding> {
+    claims
+        .iter()
+        .filter(|claim| matches!(claim.standing, Standing::Forged { .. }))
+        .map(|claim| forgery(path, claim))
+        .collect()
+}
+
 /// The finding for a bad signature under a trusted name.
 fn forgery(path: &str, claim: &Claim) -> Finding {
     Finding::new(
