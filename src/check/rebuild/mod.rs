@@ -6,12 +6,14 @@
 //! name is bad. Unsigned claims and those of a local database are shown and
 //! never decide.
 
+pub mod answer;
 pub mod claim;
 pub mod examine;
 pub mod facts;
 pub mod judge;
 pub mod rules;
 
+pub use answer::{Answer, read_answer};
 pub use claim::{Claim, Contents, Difference, Source, Standing};
 pub use examine::examine;
 pub use judge::{Judgement, OutputStatus, judge};
