@@ -10,9 +10,12 @@
     reason = "building is touching the world: directories, processes and the clock"
 )]
 
+pub mod canonicalise;
+pub mod content_addressed;
 pub mod limits;
 pub mod log;
 pub mod outcome;
+pub mod outputs;
 pub mod schedule;
 pub mod world;
 

@@ -1,0 +1,4 @@
+//! From a build directory to store objects.
+
+pub mod handles;
+pub mod rejection;
