@@ -8,6 +8,7 @@
 pub mod cache_info;
 pub mod compression;
 pub mod content_address;
+pub mod derivation;
 pub mod hash;
 pub mod narinfo;
 pub mod nix32;
@@ -15,3 +16,4 @@ pub mod path_info;
 pub mod realisation;
 pub mod signature;
 pub mod store_path;
+pub mod structured_attrs;
