@@ -1,3 +1,32 @@
-//! The thin binary: everything happens in the library.
+//! The thin binary: reads the process environment once, then hands over.
 
-fn main() {}
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this is the one place where arguments, variables, clock and terminal are read"
+)]
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime};
+
+use nix_verify::command::{self, Environment};
+
+fn main() -> ExitCode {
+    let environment = Environment {
+        arguments: std::env::args_os().collect(),
+        variables: std::env::vars_os().collect::<BTreeMap<_, _>>(),
+        directory: std::env::current_dir().unwrap_or_default(),
+        now: SystemTime::now(),
+        started: Instant::now(),
+        process: std::process::id(),
+        parallelism: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        stdout_terminal: std::io::stdout().is_terminal(),
+        stderr_terminal: std::io::stderr().is_terminal(),
+        terminal_width: rustix::termios::tcgetwinsize(std::io::stdout())
+            .ok()
+            .map(|size| usize::from(size.ws_col))
+            .filter(|width| *width > 0),
+    };
+    command::main(&environment)
+}

@@ -1,1 +1,148 @@
 //! The commands: each joins gathering, checking and reporting.
+//!
+//! A command is a function from its arguments and the [`Environment`] to a
+//! [`Report`]. What it could not do because *we* failed is a [`ToolError`]
+//! (exit code 2); if some of the work was finished before, it is better said
+//! in [`Report::troubles`], which keeps the rest.
+
+pub mod clean;
+pub mod cli;
+mod deliver;
+mod environment;
+pub mod options;
+mod size;
+pub mod time;
+
+use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+pub use environment::Environment;
+
+use crate::report::text::{is_unsafe, printable, printable_lines};
+use crate::report::{Exit, Progress, Report, Trouble};
+use cli::{Cli, Command};
+use options::OutputOptions;
+
+/// Why a command could not do its work at all. Exit code 2.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// The command was misused in a way that the parser cannot see.
+    #[error("{0}")]
+    Usage(String),
+    /// Something went wrong while the command was `doing` something.
+    #[error("could not {doing}")]
+    Failed {
+        /// What was being done: "read '/etc/keys'".
+        doing: String,
+        /// Why it failed.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl ToolError {
+    /// An error met while `doing` something ("read '/etc/keys'").
+    pub fn failed(
+        doing: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Failed { doing: doing.into(), source: source.into() }
+    }
+}
+
+/// Whether any thread panicked; the run cannot be trusted then.
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
+/// Runs what the arguments ask for.
+#[must_use]
+pub fn main(environment: &Environment) -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        PANICKED.store(true, Ordering::SeqCst);
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let payload = panic.payload();
+        let what = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
+        say(&format!(
+            "internal error at {place}: {what}\nThis is a bug in verify; nothing it has said in this run counts. Please report it."
+        ));
+    }));
+    let exit = catch_unwind(AssertUnwindSafe(|| dispatch(environment))).unwrap_or(Exit::Trouble);
+    if PANICKED.load(Ordering::SeqCst) { Exit::Trouble.into() } else { exit.into() }
+}
+
+fn dispatch(environment: &Environment) -> Exit {
+    let cli = match Cli::try_parse_from(&environment.arguments) {
+        Ok(cli) => cli,
+        Err(error) => return answer_usage(&error, environment),
+    };
+    match &cli.command {
+        Command::Clean(args) => {
+            finish(&args.output, environment, |_| clean::run(args, environment))
+        }
+    }
+}
+
+/// Runs a command and writes its report.
+fn finish(
+    options: &OutputOptions,
+    environment: &Environment,
+    command: impl FnOnce(&Progress) -> Result<Report, ToolError>,
+) -> Exit {
+    let progress = Progress::new(environment.stderr_terminal, options.quiet);
+    let result = command(&progress);
+    progress.clear();
+    match result.and_then(|report| deliver::report(report, options, environment)) {
+        Ok(exit) => exit,
+        Err(error) => complain(&error),
+    }
+}
+
+/// Help and version go to standard output, misuse to standard error; what was
+/// typed is never printed raw.
+fn answer_usage(error: &clap::Error, environment: &Environment) -> Exit {
+    let text = printable_lines(&error.render().to_string());
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let color = deliver::color(options::ColorWhen::Auto, environment);
+            deliver::print(&if color { error.render().ansi().to_string() } else { text })
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            say_raw(&text);
+            Exit::Trouble
+        }
+        _ => {
+            say_raw(&text);
+            Exit::Trouble
+        }
+    }
+}
+
+fn complain(error: &ToolError) -> Exit {
+    let trouble = Trouble::from_error(error);
+    let mut text = trouble.message;
+    for cause in trouble.causes {
+        text.push_str(": ");
+        text.push_str(&cause);
+    }
+    say(&text);
+    Exit::Trouble
+}
+
+/// One error on standard error.
+fn say(text: &str) {
+    let lines: Vec<String> = text.lines().map(|line| printable(line).into_owned()).collect();
+    say_raw(&format!("verify: error: {}\n", lines.join("\n  ")));
+}
+
+fn say_raw(text: &str) {
+    debug_assert!(!text.contains(|c: char| c != '\n' && is_unsafe(c)), "raw control character");
+    // If standard error is gone there is nobody left to tell.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}

@@ -1,1 +1,112 @@
 //! Outcomes in, bytes out.
+//!
+//! A command hands over a [`Report`]: its [`Examination`] and, for people, a
+//! [`View`] of its facts. The renderers turn it into bytes; [`exit`] turns it
+//! into an exit code. Nothing here opens files or looks at the clock.
+
+pub mod envelope;
+pub mod exit;
+pub mod human;
+pub mod json;
+pub mod progress;
+mod style;
+mod table;
+pub mod text;
+pub mod view;
+
+pub use exit::Exit;
+pub use progress::Progress;
+pub use style::Look;
+pub use view::{Cell, Column, Section, Table, Tone, View};
+
+use crate::check::{Examination, Level};
+
+/// Something that kept the tool itself from doing what it was asked: a full
+/// disk, an unreadable file. Makes the exit code 2.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Trouble {
+    /// What could not be done.
+    pub message: String,
+    /// Why, outermost cause first.
+    pub causes: Vec<String>,
+}
+
+impl Trouble {
+    /// A trouble without further causes.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), causes: Vec::new() }
+    }
+
+    /// An error with its chain of sources.
+    #[must_use]
+    pub fn from_error(error: &dyn std::error::Error) -> Self {
+        let mut trouble = Self::new(error.to_string());
+        let mut source = error.source();
+        while let Some(cause) = source {
+            trouble.causes.push(cause.to_string());
+            source = cause.source();
+        }
+        trouble
+    }
+}
+
+/// Everything a command has to say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// What was examined and what came of it.
+    pub examination: Examination,
+    /// The command's facts as people read them.
+    pub view: View,
+    /// What the tool could not do; what was finished before stays in the
+    /// examination.
+    pub troubles: Vec<Trouble>,
+    /// Timing, process and host data of the command, for the `run` object.
+    pub run: serde_json::Map<String, serde_json::Value>,
+}
+
+impl From<Examination> for Report {
+    fn from(examination: Examination) -> Self {
+        Self {
+            examination,
+            view: View::default(),
+            troubles: Vec::new(),
+            run: serde_json::Map::new(),
+        }
+    }
+}
+
+impl Report {
+    /// Adds what people see of the facts.
+    #[must_use]
+    pub fn with_view(mut self, view: View) -> Self {
+        self.view = view;
+        self
+    }
+}
+
+/// The frame of a run: what `--reproducible` leaves out of a report.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunFrame {
+    /// When the run began, RFC 3339.
+    pub started: String,
+    /// How long it took, in milliseconds.
+    pub milliseconds: u64,
+    /// The process id.
+    pub process: u32,
+    /// The arguments, as typed.
+    pub arguments: Vec<String>,
+}
+
+/// How a report is rendered, apart from its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manner {
+    /// The least level of a finding that fails the run.
+    pub fail_on: Level,
+    /// Only what is wrong, and the verdict.
+    pub quiet: bool,
+    /// Colour, symbols and width.
+    pub look: Look,
+    /// Left out by `--reproducible`.
+    pub run: Option<RunFrame>,
+}

@@ -1,0 +1,242 @@
+//! The command line: what may be typed, and its help.
+
+use std::path::PathBuf;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::options::{KeyOptions, OutputOptions, SourceOptions, WorkOptions};
+
+/// Exit codes, told in every help.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  everything asked for was checked and holds
+  1  something fails, differs or is forged
+  2  wrong usage, unreadable input, or verify itself failed
+  3  nothing failed, but something asked for got no answer";
+
+/// Supply-chain verification for Nix
+#[derive(Debug, Parser)]
+#[command(
+    name = "verify",
+    version,
+    about = "Supply-chain verification for Nix",
+    long_about = "Supply-chain verification for Nix.\n\nRebuilds derivations in a sandbox of its own, without a Nix daemon and without root, and compares every output with what binary caches claim.",
+    after_help = EXIT_CODES,
+    max_term_width = 100,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Remove what earlier runs have left in the state directory
+    Clean(Box<CleanArgs>),
+}
+
+const REBUILD_EXAMPLES: &str = "\
+Examples:
+  Rebuild one derivation and compare with the main public cache:
+    verify rebuild ./hello.drv --drv-dir ./drvs
+  Against a cache of your own, on disk:
+    verify rebuild ./app.drv --cache file:///srv/cache --trusted-key ci-1:BASE64
+  With inputs from the local Nix store, as JSON for a pipeline:
+    verify rebuild /nix/store/HASH-app.drv --local-store --format json --output report.json
+";
+
+/// What `verify rebuild` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = format!("{REBUILD_EXAMPLES}\n{EXIT_CODES}"))]
+pub struct RebuildArgs {
+    /// The derivations to build: .drv files
+    #[arg(value_name = "TARGET.drv", required = true)]
+    pub targets: Vec<PathBuf>,
+    /// Where the .drv files of inputs are found; may be repeated
+    #[arg(long = "drv-dir", value_name = "DIR")]
+    pub drv_dirs: Vec<PathBuf>,
+    /// The world the builder sees: that of a Nix version
+    #[arg(
+        long, value_enum, value_name = "WORLD", default_value_t = WorldName::Nix2_35,
+        help_heading = "Building"
+    )]
+    pub world: WorldName,
+    /// The program that is /bin/sh in the sandbox (static)
+    /// [default: a static shell found in the store, the inputs or on the host]
+    #[arg(long, value_name = "PATH", help_heading = "Building")]
+    pub shell: Option<PathBuf>,
+    /// What builders are told to use at once (NIX_BUILD_CORES)
+    #[arg(long, value_name = "N", help_heading = "Building")]
+    pub cores: Option<u32>,
+    /// Keep the build directories of failed builds, and say where
+    #[arg(long, help_heading = "Building")]
+    pub keep_failed: bool,
+    /// Seconds a build may take
+    #[arg(long, value_name = "SECONDS", help_heading = "Building")]
+    pub timeout: Option<u64>,
+    /// Seconds a build may stay silent
+    #[arg(long, value_name = "SECONDS", help_heading = "Building")]
+    pub max_silent_time: Option<u64>,
+    /// Bytes a build may write to its log
+    #[arg(long, value_name = "BYTES", help_heading = "Building")]
+    pub max_log_size: Option<u64>,
+    /// Let fixed-output builders that cannot be replaced by a plain download
+    /// run with network access
+    #[arg(long, help_heading = "Building")]
+    pub allow_network_builders: bool,
+    /// Where claims and inputs come from.
+    #[command(flatten)]
+    pub sources: SourceOptions,
+    /// Whose signatures count.
+    #[command(flatten)]
+    pub keys: KeyOptions,
+    /// Where work is kept.
+    #[command(flatten)]
+    pub work: WorkOptions,
+    /// How the report is written.
+    #[command(flatten)]
+    pub output: OutputOptions,
+}
+
+/// The worlds, by the oldest Nix version each one stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WorldName {
+    /// Nix 2.8
+    #[value(name = "nix-2.8", alias = "2.8")]
+    Nix2_8,
+    /// Nix 2.18
+    #[value(name = "nix-2.18", alias = "2.18")]
+    Nix2_18,
+    /// Nix 2.24
+    #[value(name = "nix-2.24", alias = "2.24")]
+    Nix2_24,
+    /// Nix 2.31
+    #[value(name = "nix-2.31", alias = "2.31")]
+    Nix2_31,
+    /// Nix 2.35
+    #[value(name = "nix-2.35", alias = "2.35")]
+    Nix2_35,
+}
+
+impl WorldName {
+    /// The name of the profile.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nix2_8 => "nix-2.8",
+            Self::Nix2_18 => "nix-2.18",
+            Self::Nix2_24 => "nix-2.24",
+            Self::Nix2_31 => "nix-2.31",
+            Self::Nix2_35 => "nix-2.35",
+        }
+    }
+}
+
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  What does this derivation build, and are its paths right?
+    verify inspect ./HASH-hello.drv --drv-dir ./drvs
+  Is this narinfo signed by a key I trust, and is it about this path?
+    verify inspect ./HASH.narinfo --store-path /nix/store/HASH-hello --trusted-key NAME:BASE64
+  Hash a NAR and list what is in it:
+    xz -d < hello.nar.xz > hello.nar && verify inspect hello.nar
+";
+
+/// What `verify inspect` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = format!("{INSPECT_EXAMPLES}\n{EXIT_CODES}"))]
+pub struct InspectArgs {
+    /// The file to read
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// What the file is [default: told from its content]
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub kind: Option<FileKind>,
+    /// The store path the file should be about
+    #[arg(long, value_name = "PATH", value_parser = NonEmptyStringValueParser::new())]
+    pub store_path: Option<String>,
+    /// Where the .drv files of inputs are found; may be repeated
+    #[arg(long = "drv-dir", value_name = "DIR")]
+    pub drv_dirs: Vec<PathBuf>,
+    /// Whose signatures count.
+    #[command(flatten)]
+    pub keys: KeyOptions,
+    /// How the report is written.
+    #[command(flatten)]
+    pub output: OutputOptions,
+}
+
+/// The files that can be inspected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FileKind {
+    /// A Nix archive, not compressed
+    Nar,
+    /// What a cache says about a store path
+    Narinfo,
+    /// A derivation
+    Drv,
+    /// A flake.lock
+    Lock,
+}
+
+impl FileKind {
+    /// The word used in reports and options.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nar => "nar",
+            Self::Narinfo => "narinfo",
+            Self::Drv => "drv",
+            Self::Lock => "lock",
+        }
+    }
+}
+
+/// What `verify explain` takes.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  verify explain            list all rules\n  verify explain nar-malformed\n"
+)]
+pub struct ExplainArgs {
+    /// The rule's id, as a report names it; without one all rules are listed
+    #[arg(value_name = "RULE")]
+    pub rule: Option<String>,
+}
+
+const CLEAN_EXAMPLES: &str = "\
+Examples:
+  Remove leftovers, and the oldest objects beyond the size cap:
+    verify clean
+  See what would go:
+    verify clean --max-size 1G --dry-run
+  Remove everything:
+    verify clean --all
+";
+
+/// What `verify clean` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = CLEAN_EXAMPLES)]
+pub struct CleanArgs {
+    /// Remove everything, logs and kept builds too
+    #[arg(long)]
+    pub all: bool,
+    /// Keep at most this much (bytes, or with K, M, G, T) [default: 20G]
+    #[arg(long, value_name = "SIZE", value_parser = super::size::parse)]
+    pub max_size: Option<u64>,
+    /// Only say what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Where work is kept [default: $XDG_CACHE_HOME/verify or ~/.cache/verify]
+    #[arg(long, value_name = "DIR", help_heading = "Work")]
+    pub state_dir: Option<PathBuf>,
+    /// How the report is written.
+    #[command(flatten)]
+    pub output: OutputOptions,
+}

@@ -1,0 +1,110 @@
+//! From a report to bytes on standard output or in a file.
+
+use std::io::{ErrorKind, Write as _};
+use std::path::Path;
+
+use super::options::{ColorWhen, Format, OutputOptions};
+use super::time::Timestamp;
+use super::{Environment, ToolError};
+use crate::report::text::escape_bytes;
+use crate::report::{Exit, Look, Manner, Report, RunFrame, human, json};
+use crate::state::atomic;
+
+/// Whether to colour what goes to standard output.
+/// <https://no-color.org>: a `NO_COLOR` that is not empty switches it off.
+pub(super) fn color(when: ColorWhen, environment: &Environment) -> bool {
+    match when {
+        ColorWhen::Always => true,
+        ColorWhen::Never => false,
+        ColorWhen::Auto => {
+            environment.stdout_terminal
+                && environment.variable("NO_COLOR").is_none()
+                && environment.variable("TERM").is_none_or(|term| term != "dumb")
+        }
+    }
+}
+
+/// Columns at hand: of the terminal, or what `COLUMNS` says.
+fn columns(environment: &Environment) -> Option<usize> {
+    let said = environment.variable("COLUMNS").and_then(|text| text.to_str()?.parse().ok());
+    if environment.stdout_terminal { environment.terminal_width.or(said) } else { said }
+}
+
+/// Judges a report, renders it and writes it where it belongs.
+///
+/// # Errors
+/// A report that cannot be written.
+pub(super) fn report(
+    mut report: Report,
+    options: &OutputOptions,
+    environment: &Environment,
+) -> Result<Exit, ToolError> {
+    report.examination.sort();
+    report.troubles.sort();
+    report.troubles.dedup();
+    let to_file = options.output.is_some();
+    let colored = match options.color {
+        ColorWhen::Auto => !to_file && color(ColorWhen::Auto, environment),
+        when => color(when, environment),
+    };
+    let width = if to_file { None } else { columns(environment) };
+    let manner = Manner {
+        fail_on: options.fail_on.into(),
+        quiet: options.quiet,
+        look: Look::new(colored, environment.speaks_utf8(), width),
+        run: (!options.reproducible).then(|| frame(options, environment)),
+    };
+    let bytes = match options.format {
+        Format::Human => human::render(&report, &manner).into_bytes(),
+        Format::Json => json::render(&report, &manner)
+            .map_err(|error| ToolError::failed("write the report as JSON", error))?,
+    };
+    match &options.output {
+        Some(path) => {
+            atomic::write_output(&environment.absolute(path), &bytes).map_err(|error| {
+                ToolError::failed(format!("write the report to '{}'", show(path)), error)
+            })?
+        }
+        None => write_stdout(&bytes)?,
+    }
+    let exit = Exit::of(&report, manner.fail_on);
+    Ok(if options.exit_zero { exit.forgiving() } else { exit })
+}
+
+/// Prints text that is no report.
+pub(super) fn print(text: &str) -> Exit {
+    match write_stdout(text.as_bytes()) {
+        Ok(()) => Exit::Pass,
+        Err(error) => super::complain(&error),
+    }
+}
+
+/// A path as it is shown in messages.
+pub(super) fn show(path: &Path) -> String {
+    escape_bytes(path.as_os_str().as_encoded_bytes())
+}
+
+fn frame(options: &OutputOptions, environment: &Environment) -> RunFrame {
+    let started = options.now.unwrap_or_else(|| Timestamp::from(environment.now));
+    RunFrame {
+        started: started.to_string(),
+        milliseconds: u64::try_from(environment.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        process: environment.process,
+        arguments: environment
+            .arguments
+            .iter()
+            .map(|argument| escape_bytes(argument.as_encoded_bytes()))
+            .collect(),
+    }
+}
+
+/// A reader that has seen enough (`| head`) is no failure of ours.
+fn write_stdout(bytes: &[u8]) -> Result<(), ToolError> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(ToolError::failed("write the report to standard output", error))
+        }
+        _ => Ok(()),
+    }
+}

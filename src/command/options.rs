@@ -1,0 +1,158 @@
+//! Options with one meaning in every command.
+
+use std::ffi::OsString;
+use std::num::NonZero;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::time::Timestamp;
+use super::{Environment, ToolError};
+use crate::check::Level;
+use crate::state::StateDir;
+
+/// Where claims and inputs come from, and whose signatures count.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Sources and trust")]
+pub struct SourceOptions {
+    /// A binary cache (file://, http://, https://); may be repeated
+    /// [default: https://cache.nixos.org with its published key]
+    #[arg(long = "cache", value_name = "URL")]
+    pub caches: Vec<String>,
+    /// Also read the local Nix store, read-only; ROOT for a chroot store
+    #[arg(long, value_name = "ROOT", num_args = 0..=1, require_equals = true)]
+    pub local_store: Option<Option<PathBuf>>,
+    /// Take substituters, trusted-public-keys and netrc-file from a nix.conf
+    #[arg(long, value_name = "FILE")]
+    pub nix_conf: Option<PathBuf>,
+    /// Credentials for caches
+    #[arg(long, value_name = "FILE")]
+    pub netrc_file: Option<PathBuf>,
+    /// Certificates (PEM) to trust instead of the built-in ones
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Use no network at all
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// Public keys whose signatures count.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Sources and trust")]
+pub struct KeyOptions {
+    /// A public key whose signatures count; may be repeated
+    #[arg(long = "trusted-key", value_name = "NAME:BASE64")]
+    pub trusted_keys: Vec<String>,
+    /// A file of such keys, separated by white space
+    #[arg(long, value_name = "FILE")]
+    pub trusted_keys_file: Option<PathBuf>,
+}
+
+/// Where work is kept and how much of it runs at once.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Work")]
+pub struct WorkOptions {
+    /// Where builds, logs and downloads are kept
+    /// [default: $XDG_CACHE_HOME/verify or ~/.cache/verify]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// How much work runs at once [default: the number of processors]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZero<usize>>,
+}
+
+/// How a report is judged and written.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Report")]
+pub struct OutputOptions {
+    /// How the report is written
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
+    pub format: Format,
+    /// Write the report to FILE, whole or not at all
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The least level of a finding that fails the run
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = FailOn::Error)]
+    pub fail_on: FailOn,
+    /// Exit with 0 for findings and open questions too (not for errors)
+    #[arg(long)]
+    pub exit_zero: bool,
+    /// Leave clock, timing, process and host out of the report
+    #[arg(long)]
+    pub reproducible: bool,
+    /// The time to take as now, as 2026-01-31T12:00:00Z or @SECONDS
+    #[arg(long, value_name = "TIME")]
+    pub now: Option<Timestamp>,
+    /// Say only what is wrong, and the verdict
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// When to colour
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = ColorWhen::Auto)]
+    pub color: ColorWhen,
+}
+
+/// The renderers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For reading
+    Human,
+    /// The versioned envelope (docs/schema/report-v1.json)
+    Json,
+}
+
+/// The levels, as an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Everything that is found
+    Note,
+    /// Warnings and errors
+    Warning,
+    /// Errors only
+    Error,
+}
+
+impl From<FailOn> for Level {
+    fn from(option: FailOn) -> Self {
+        match option {
+            FailOn::Note => Self::Note,
+            FailOn::Warning => Self::Warning,
+            FailOn::Error => Self::Error,
+        }
+    }
+}
+
+/// When output is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set or TERM is dumb
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl WorkOptions {
+    /// Where the state directory is.
+    ///
+    /// # Errors
+    /// None was named, and the environment says nothing of a default.
+    pub fn state_path(&self, environment: &Environment) -> Result<PathBuf, ToolError> {
+        match &self.state_dir {
+            Some(path) => Ok(environment.absolute(path)),
+            None => StateDir::default_path(|name| environment.variable(name).map(OsString::from))
+                .ok_or_else(|| {
+                    ToolError::Usage(
+                        "neither XDG_CACHE_HOME nor HOME is set: name a directory with --state-dir"
+                            .to_owned(),
+                    )
+                }),
+        }
+    }
+
+    /// How much work runs at once.
+    #[must_use]
+    pub fn job_count(&self, environment: &Environment) -> usize {
+        self.jobs.map_or(environment.parallelism, NonZero::get)
+    }
+}

@@ -1,0 +1,196 @@
+//! The public JSON: one versioned envelope for all commands.
+//!
+//! These structs are the format (`docs/schema/report-v1.json`) and nothing
+//! else, so that the inside can change without the outside. Fields are only
+//! ever added.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Exit, Manner, Report, human};
+
+/// What tells this format from others.
+pub const FORMAT: &str = "nix-verify-report";
+
+/// The version of the envelope.
+pub const VERSION: u32 = 1;
+
+/// A whole report.
+#[derive(Debug, Serialize)]
+pub struct Envelope<'a> {
+    format: &'static str,
+    version: u32,
+    tool: Tool,
+    command: &'a str,
+    verdict: VerdictPart,
+    subjects: Vec<SubjectPart<'a>>,
+    facts: &'a Value,
+    findings: Vec<FindingPart<'a>>,
+    coverage: CoveragePart<'a>,
+    troubles: Vec<TroublePart<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<RunPart<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Tool {
+    name: &'static str,
+    version: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct VerdictPart {
+    result: &'static str,
+    exit_code: u8,
+    fail_on: &'static str,
+    sentence: String,
+}
+
+#[derive(Debug, Serialize)]
+struct SubjectPart<'a> {
+    id: &'a str,
+    verdict: &'static str,
+    status: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct FindingPart<'a> {
+    rule: &'static str,
+    level: &'static str,
+    subject: &'a str,
+    message: &'a str,
+    evidence: Vec<EvidencePart<'a>>,
+    summary: &'static str,
+    remedy: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct EvidencePart<'a> {
+    label: &'a str,
+    value: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct CoveragePart<'a> {
+    asked: u64,
+    answered: u64,
+    inconclusive: Vec<InconclusivePart<'a>>,
+    not_run: Vec<NotRunPart<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct InconclusivePart<'a> {
+    subject: &'a str,
+    check: &'a str,
+    reason: &'static str,
+    detail: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct NotRunPart<'a> {
+    check: &'a str,
+    because: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct TroublePart<'a> {
+    message: &'a str,
+    causes: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+struct RunPart<'a> {
+    started: &'a str,
+    milliseconds: u64,
+    process: u32,
+    arguments: &'a [String],
+    #[serde(flatten)]
+    more: &'a Map<String, Value>,
+}
+
+impl<'a> Envelope<'a> {
+    /// Puts a report, already sorted, into its public shape.
+    #[must_use]
+    pub fn new(report: &'a Report, manner: &'a Manner) -> Self {
+        let examination = &report.examination;
+        let exit = Exit::of(report, manner.fail_on);
+        Self {
+            format: FORMAT,
+            version: VERSION,
+            tool: Tool { name: "verify", version: env!("CARGO_PKG_VERSION") },
+            command: examination.command,
+            verdict: VerdictPart {
+                result: human::verdict(report, manner.fail_on).name(),
+                exit_code: exit.code(),
+                fail_on: manner.fail_on.name(),
+                sentence: human::sentence(report, manner.fail_on),
+            },
+            subjects: examination
+                .subjects
+                .iter()
+                .map(|subject| SubjectPart {
+                    id: &subject.id,
+                    verdict: subject.verdict.name(),
+                    status: &subject.status,
+                })
+                .collect(),
+            facts: &examination.facts,
+            findings: examination.findings.iter().map(FindingPart::new).collect(),
+            coverage: CoveragePart::new(&examination.coverage),
+            troubles: report
+                .troubles
+                .iter()
+                .map(|trouble| TroublePart { message: &trouble.message, causes: &trouble.causes })
+                .collect(),
+            run: manner.run.as_ref().map(|frame| RunPart {
+                started: &frame.started,
+                milliseconds: frame.milliseconds,
+                process: frame.process,
+                arguments: &frame.arguments,
+                more: &report.run,
+            }),
+        }
+    }
+}
+
+impl<'a> FindingPart<'a> {
+    fn new(finding: &'a crate::check::Finding) -> Self {
+        Self {
+            rule: finding.rule.id,
+            level: finding.level.name(),
+            subject: &finding.subject,
+            message: &finding.message,
+            evidence: finding
+                .evidence
+                .iter()
+                .map(|item| EvidencePart { label: &item.label, value: &item.value })
+                .collect(),
+            summary: finding.rule.summary,
+            remedy: finding.rule.remedy,
+        }
+    }
+}
+
+impl<'a> CoveragePart<'a> {
+    fn new(coverage: &'a crate::check::Coverage) -> Self {
+        Self {
+            asked: coverage.asked,
+            answered: coverage.answered,
+            inconclusive: coverage
+                .inconclusive
+                .iter()
+                .map(|open| InconclusivePart {
+                    subject: &open.subject,
+                    check: &open.check,
+                    reason: open.reason.name(),
+                    detail: &open.detail,
+                })
+                .collect(),
+            not_run: coverage
+                .not_run
+                .iter()
+                .map(|left| NotRunPart { check: &left.check, because: &left.because })
+                .collect(),
+        }
+    }
+}

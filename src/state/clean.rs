@@ -1,0 +1,183 @@
+//! Removing what earlier runs have left.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::error::StateError;
+use super::lock::Lock;
+use super::objects::{last_used, recorded_size};
+use super::remove::remove_tree;
+use super::{IN_USE, prepare};
+
+/// What a state directory is kept to unless told otherwise: room for the
+/// closure of a large build twice over, and little enough for a laptop.
+pub const DEFAULT_MAX_SIZE: u64 = 20 << 30;
+
+/// What to remove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CleanRequest {
+    /// Remove everything, logs and kept builds too.
+    pub all: bool,
+    /// Keep at most this many bytes of objects, NARs and logs.
+    pub max_size: u64,
+    /// Only say what would be removed.
+    pub dry_run: bool,
+}
+
+/// What was removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CleanReport {
+    /// Names below the state directory, in the order they went.
+    pub removed: Vec<String>,
+    /// Bytes of objects, NARs and logs among them.
+    pub freed: u64,
+    /// Bytes of objects, NARs and logs that stay.
+    pub kept: u64,
+    /// Objects, NARs and logs that stay.
+    pub kept_items: u64,
+}
+
+/// One thing that can go by itself.
+struct Item {
+    used: SystemTime,
+    name: String,
+    path: PathBuf,
+    size: u64,
+}
+
+impl super::StateDir {
+    /// Cleans the state directory `root`, which nobody may be using.
+    ///
+    /// Leftovers of runs that were killed always go. Objects, NARs and logs go
+    /// from the longest unused on, until the rest fits.
+    ///
+    /// # Errors
+    /// A directory in use, or the first thing that cannot be removed.
+    pub fn clean(root: &Path, request: CleanRequest) -> Result<CleanReport, StateError> {
+        if root.symlink_metadata().is_err() {
+            return Ok(CleanReport::default());
+        }
+        prepare(root)?;
+        let lock = Lock::try_exclusive(&root.join("locks").join(IN_USE))?;
+        let Some(_alone) = lock else {
+            return Err(StateError::InUse { path: root.to_owned() });
+        };
+        let mut report = CleanReport::default();
+        let mut leftovers = vec!["builds", "downloads"];
+        if request.all {
+            leftovers.push("failed");
+        }
+        for room in leftovers {
+            for item in list(root, room)? {
+                take(&item, request, &mut report)?;
+            }
+        }
+        let mut items = objects(root)?;
+        for room in ["logs", "nars"] {
+            items.extend(list(root, room)?);
+        }
+        items.sort_by(|a, b| a.used.cmp(&b.used).then_with(|| a.name.cmp(&b.name)));
+        let mut total: u64 = items.iter().map(|item| item.size).fold(0, u64::saturating_add);
+        let room = if request.all { 0 } else { request.max_size };
+        for item in items {
+            if request.all || total > room {
+                total = total.saturating_sub(item.size);
+                report.freed = report.freed.saturating_add(item.size);
+                take(&item, request, &mut report)?;
+                if let Some(parent) = item.path.parent().filter(|_| !request.dry_run) {
+                    // The directory of a store path goes with its last object.
+                    let _ = std::fs::remove_dir(parent);
+                    prepare(root)?;
+                }
+            } else {
+                report.kept_items += 1;
+            }
+        }
+        report.kept = total;
+        Ok(report)
+    }
+}
+
+fn take(item: &Item, request: CleanRequest, report: &mut CleanReport) -> Result<(), StateError> {
+    if !request.dry_run {
+        remove_tree(&item.path).map_err(|source| StateError::io("remove", &item.path, source))?;
+    }
+    report.removed.push(item.name.clone());
+    Ok(())
+}
+
+/// What lies in a room.
+fn list(root: &Path, room: &str) -> Result<Vec<Item>, StateError> {
+    let directory = root.join(room);
+    let failed = |source| StateError::io("list", &directory, source);
+    let mut items = Vec::new();
+    for entry in std::fs::read_dir(&directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let metadata = entry.metadata().map_err(failed)?;
+        items.push(Item {
+            used: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+            name: format!("{room}/{}", entry.file_name().to_string_lossy()),
+            path: entry.path(),
+            size: if metadata.is_file() { metadata.len() } else { 0 },
+        });
+    }
+    items.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(items)
+}
+
+/// All objects. What has no record is as old as can be.
+fn objects(root: &Path) -> Result<Vec<Item>, StateError> {
+    let mut items = Vec::new();
+    for by_path in list(root, "objects")? {
+        let listed = list(root, &by_path.name);
+        let Ok(objects) = listed else {
+            items.push(Item { used: SystemTime::UNIX_EPOCH, ..by_path });
+            continue;
+        };
+        if objects.is_empty() {
+            items.push(Item { used: SystemTime::UNIX_EPOCH, ..by_path });
+        }
+        for object in objects {
+            items.push(Item {
+                used: last_used(&object.path).unwrap_or(SystemTime::UNIX_EPOCH),
+                size: recorded_size(&object.path).unwrap_or(0),
+                ..object
+            });
+        }
+    }
+    Ok(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::StateDir;
+
+    const REQUEST: CleanRequest = CleanRequest { all: false, max_size: 12, dry_run: false };
+
+    #[test]
+    fn the_oldest_goes_first_and_leftovers_always() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path();
+        let state = StateDir::open(root).unwrap();
+        for (age, text) in ["0123456789", "abcdefghij", "ABCDEFGHIJ"].iter().enumerate() {
+            let blob = state.nars().put(&mut text.as_bytes()).unwrap();
+            let when = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1000 * age as u64);
+            std::fs::File::open(&blob.path).unwrap().set_modified(when).unwrap();
+        }
+        let build = state.build_dir().unwrap();
+        std::fs::create_dir(build.path().join("x")).unwrap();
+        std::mem::forget(build);
+        assert!(matches!(StateDir::clean(root, REQUEST), Err(StateError::InUse { .. })));
+        drop(state);
+        let would = StateDir::clean(root, CleanRequest { dry_run: true, ..REQUEST }).unwrap();
+        let did = StateDir::clean(root, REQUEST).unwrap();
+        assert_eq!(would, did);
+        assert_eq!((did.removed.len(), did.freed, did.kept, did.kept_items), (3, 20, 10, 1));
+        let left: Vec<_> = std::fs::read_dir(root.join("nars")).unwrap().collect();
+        assert_eq!(std::fs::read(left[0].as_ref().unwrap().path()).unwrap(), b"ABCDEFGHIJ");
+        let all = StateDir::clean(root, CleanRequest { all: true, ..REQUEST }).unwrap();
+        assert_eq!((all.kept, all.kept_items, all.freed), (0, 0, 10));
+        assert_eq!(StateDir::clean(&root.join("none"), REQUEST).unwrap(), CleanReport::default());
+    }
+}
