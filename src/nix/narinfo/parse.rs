@@ -15,8 +15,8 @@ use crate::nix::store_path::StorePathError;
 /// 3,691 references; this is eighty times that.
 pub const MAX_NARINFO_LEN: usize = 16 << 20;
 
-/// Most references of one object: more than fit into [`MAX_NARINFO_LEN`] with
-/// names of usual length, and some thirty times the most known.
+/// Most references of one object: 27 times the most known. Each is kept and
+/// hashed again for every signature.
 pub const MAX_REFERENCES: usize = 100_000;
 
 /// Most signatures of one file. Genuine files have one to three; each costs

@@ -1,0 +1,18 @@
+//! Formats judged by what Nix and others have written: worked examples,
+//! genuine files and foreign test vectors, with hostile ones of our own.
+
+#![allow(
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "tests state what they expect and may stop at the first surprise"
+)]
+
+mod ed25519;
+mod fixtures;
+mod narinfo;
+mod narinfo_hostile;
