@@ -11,4 +11,6 @@
 pub mod brotli_stream;
 pub mod compression;
 pub mod credentials;
+pub mod restore;
+pub mod tree;
 pub mod url_guard;

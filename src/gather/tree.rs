@@ -1,0 +1,400 @@
+//! The NAR of a file system tree, hashed or written, without trusting it.
+//!
+//! Everything is opened relative to the handle of its directory and never
+//! through a symlink, so a tree that is changed meanwhile can make this fail
+//! but never lead it elsewhere. One thread lists directories, some read files
+//! ahead in batches, and the caller's puts the bytes in order and hashes them;
+//! what is in flight is bounded, so memory does not depend on the tree.
+//!
+//! Follows `dumpPath` of `src/libutil/archive.cc`: entries sorted by bytes,
+//! a file is executable if its owner may execute it, nothing else counts.
+
+mod read;
+mod walk;
+
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use rustix::fs::{CWD, Mode, OFlags};
+
+use crate::nix::hash::{HashAlgorithm, Hasher, NarHash};
+use crate::nix::nar::{MAX_DEPTH, NameProblem};
+use read::Buffers;
+use walk::{Batch, Walker};
+
+/// Batches between the walker and the hasher: enough for readers never to
+/// wait for each other, few enough to bound memory and open directories.
+const BATCHES_IN_FLIGHT: usize = 8;
+
+/// Chunks of one batch that may wait: a reader far ahead stops here.
+const CHUNKS_IN_FLIGHT: usize = 3;
+
+/// More readers than this only compete for the one hasher.
+const MAX_READERS: usize = 4;
+
+/// Memory for names of directories that are being walked; see [`walk`].
+const NAMES_BUDGET: usize = 12 * 1024 * 1024;
+
+/// Why a tree has no NAR.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeError {
+    /// A system call failed.
+    #[error("cannot {action} '{}'", path.display())]
+    Io {
+        /// What was to be done.
+        action: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Neither regular file, directory nor symlink.
+    #[error("'{}' is a {found} (expected a regular file, directory or symlink)", path.display())]
+    Type {
+        /// The object.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// The tree is not at rest.
+    #[error("'{}' changed while it was read: {what}", path.display())]
+    Changed {
+        /// The object.
+        path: PathBuf,
+        /// What was noticed.
+        what: &'static str,
+    },
+    /// Too many directories within each other.
+    #[error("'{}' lies in more than {MAX_DEPTH} nested directories, which no NAR may", .0.display())]
+    Depth(PathBuf),
+    /// A name or a symlink's target that NARs cannot hold.
+    #[error("'{}' cannot be put into a NAR: {problem}", path.display())]
+    Name {
+        /// The object.
+        path: PathBuf,
+        /// The rule its name or target breaks.
+        problem: NameProblem,
+    },
+    /// What the bytes were written to failed.
+    #[error("cannot pass on the NAR")]
+    Sink(#[source] io::Error),
+    /// A reading thread could not be started or ended before its work.
+    #[error("a thread reading the tree did not do its work")]
+    Thread,
+}
+
+impl TreeError {
+    fn io(action: &'static str, path: PathBuf, error: impl Into<io::Error>) -> Self {
+        Self::Io { action, path, source: error.into() }
+    }
+}
+
+/// How a tree is read.
+#[derive(Debug, Clone, Copy)]
+pub struct TreeOptions {
+    /// Threads that read files.
+    pub readers: NonZeroUsize,
+    /// Bytes of names held at once. Larger directories are listed repeatedly.
+    pub names_budget: usize,
+}
+
+impl Default for TreeOptions {
+    fn default() -> Self {
+        let most = NonZeroUsize::new(MAX_READERS).unwrap_or(NonZeroUsize::MIN);
+        let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Self { readers: cores.min(most), names_budget: NAMES_BUDGET }
+    }
+}
+
+/// Hashes the NAR of the object at `path`, a symlink as such, and passes its
+/// bytes to each of `sinks` as well.
+///
+/// # Errors
+/// See [`TreeError`].
+pub fn hash_tree(path: &Path, sinks: &mut [&mut dyn Write]) -> Result<(NarHash, u64), TreeError> {
+    let (dir, name) = locate(path)?;
+    hash_at(dir.as_fd(), name, path, &TreeOptions::default(), sinks)
+}
+
+/// As [`hash_tree`], for the entry `name` of an open directory. `shown` is
+/// what errors call it.
+///
+/// # Errors
+/// See [`TreeError`].
+pub fn hash_at(
+    dir: BorrowedFd<'_>,
+    name: &OsStr,
+    shown: &Path,
+    options: &TreeOptions,
+    sinks: &mut [&mut dyn Write],
+) -> Result<(NarHash, u64), TreeError> {
+    let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+    let size = stream(dir, name, shown, options, &mut |bytes| {
+        hasher.update(bytes);
+        sinks.iter_mut().try_for_each(|sink| sink.write_all(bytes))
+    })?;
+    let hash = hasher.finish();
+    NarHash::from_sha256(&hash).map(|hash| (hash, size)).ok_or(TreeError::Thread)
+}
+
+/// Writes the NAR of the object at `path`, and says how long it is.
+///
+/// # Errors
+/// See [`TreeError`].
+pub fn dump(path: &Path, sink: &mut dyn Write) -> Result<u64, TreeError> {
+    let (dir, name) = locate(path)?;
+    dump_at(dir.as_fd(), name, path, &TreeOptions::default(), sink)
+}
+
+/// As [`dump`], for the entry `name` of an open directory.
+///
+/// # Errors
+/// See [`TreeError`].
+pub fn dump_at(
+    dir: BorrowedFd<'_>,
+    name: &OsStr,
+    shown: &Path,
+    options: &TreeOptions,
+    sink: &mut dyn Write,
+) -> Result<u64, TreeError> {
+    stream(dir, name, shown, options, &mut |bytes| sink.write_all(bytes))
+}
+
+/// Opens the directory that holds `path`. What leads there may be symlinks,
+/// the last component is not followed.
+fn locate(path: &Path) -> Result<(OwnedFd, &OsStr), TreeError> {
+    let (parent, name) = match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) if !parent.as_os_str().is_empty() => (parent, name),
+        (_, Some(name)) => (Path::new("."), name),
+        (_, None) => (path, OsStr::new(".")),
+    };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let dir = rustix::fs::openat(CWD, parent, flags, Mode::empty())
+        .map_err(|error| TreeError::io("open the directory", parent.to_owned(), error))?;
+    Ok((dir, name))
+}
+
+/// What a reader says about its batch, in order.
+enum Message {
+    /// The next bytes of the NAR.
+    Chunk(Vec<u8>),
+    /// The batch is complete.
+    End,
+    /// It cannot be completed.
+    Failed(TreeError),
+}
+
+/// What the walker says, in order.
+enum Step {
+    /// The bytes of a batch come from here.
+    Batch(Receiver<Message>),
+    /// The tree is complete.
+    End,
+    /// It cannot be completed.
+    Failed(TreeError),
+}
+
+/// Gives all bytes of the NAR to `take`, in order, and counts them.
+fn stream(
+    dir: BorrowedFd<'_>,
+    name: &OsStr,
+    shown: &Path,
+    options: &TreeOptions,
+    take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> Result<u64, TreeError> {
+    let mut size = 0_u64;
+    let mut take = |bytes: &[u8]| {
+        size = size.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        take(bytes).map_err(TreeError::Sink)
+    };
+    let mut walker = Walker::new(dir, name, shown, options.names_budget)?;
+    let buffers = Buffers::default();
+    let Some(first) = walker.next_batch()? else { return Err(TreeError::Thread) };
+    if walker.is_done() && first.is_small() {
+        // Starting threads would take longer than the work.
+        first.read(&buffers, &mut |chunk| {
+            take(&chunk)?;
+            buffers.give(chunk);
+            Ok(())
+        })?;
+    } else {
+        in_parallel(first, walker, options.readers, &buffers, &mut take)?;
+    }
+    Ok(size)
+}
+
+/// Batches to be read, and where their bytes go. Readers take them in order,
+/// so the batch the hasher waits for is always one that is being read.
+type Jobs = Arc<Mutex<Receiver<(Batch, SyncSender<Message>)>>>;
+
+/// The pipeline: walker, readers, and the caller's thread.
+fn in_parallel(
+    first: Batch,
+    walker: Walker,
+    readers: NonZeroUsize,
+    buffers: &Buffers,
+    take: &mut dyn FnMut(&[u8]) -> Result<(), TreeError>,
+) -> Result<(), TreeError> {
+    let (job_sender, jobs) = sync_channel(BATCHES_IN_FLIGHT);
+    let (step_sender, steps) = sync_channel::<Step>(BATCHES_IN_FLIGHT);
+    thread::scope(|scope| {
+        // Owned here, so that whatever ends this closure also ends all
+        // threads: their next send or receive fails.
+        let (steps, jobs): (_, Jobs) = (steps, Arc::new(Mutex::new(jobs)));
+        thread::Builder::new()
+            .spawn_scoped(scope, move || walk(first, walker, &job_sender, &step_sender))
+            .map_err(|_| TreeError::Thread)?;
+        for _ in 0..readers.get() {
+            let jobs = Arc::clone(&jobs);
+            thread::Builder::new()
+                .spawn_scoped(scope, move || read_batches(&jobs, buffers))
+                .map_err(|_| TreeError::Thread)?;
+        }
+        loop {
+            let batch = match steps.recv().map_err(|_| TreeError::Thread)? {
+                Step::Batch(batch) => batch,
+                Step::End => return Ok(()),
+                Step::Failed(error) => return Err(error),
+            };
+            // A channel that closes without an end must not look like one.
+            loop {
+                match batch.recv().map_err(|_| TreeError::Thread)? {
+                    Message::Chunk(chunk) => {
+                        take(&chunk)?;
+                        buffers.give(chunk);
+                    }
+                    Message::End => break,
+                    Message::Failed(error) => return Err(error),
+                }
+            }
+        }
+    })
+}
+
+/// A reader's thread: ends when there are no more jobs, or nobody listens.
+fn read_batches(jobs: &Jobs, buffers: &Buffers) {
+    loop {
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((batch, sender)) = job else { return };
+        let read = batch.read(buffers, &mut |chunk| {
+            sender.send(Message::Chunk(chunk)).map_err(|_| TreeError::Thread)
+        });
+        let last = read.map_or_else(Message::Failed, |()| Message::End);
+        if sender.send(last).is_err() {
+            return;
+        }
+    }
+}
+
+/// The walker's thread: ends early if nobody listens any more.
+fn walk(
+    first: Batch,
+    mut walker: Walker,
+    jobs: &SyncSender<(Batch, SyncSender<Message>)>,
+    steps: &SyncSender<Step>,
+) {
+    let mut next = Ok(Some(first));
+    loop {
+        match next {
+            Ok(Some(batch)) => {
+                let (sender, receiver) = sync_channel(CHUNKS_IN_FLIGHT);
+                let sent =
+                    steps.send(Step::Batch(receiver)).is_ok() && jobs.send((batch, sender)).is_ok();
+                if !sent {
+                    return;
+                }
+            }
+            Ok(None) => {
+                // If nobody listens, nobody misses it.
+                let _ = steps.send(Step::End);
+                return;
+            }
+            Err(error) => {
+                let _ = steps.send(Step::Failed(error));
+                return;
+            }
+        }
+        next = walker.next_batch();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+    use crate::gather::restore::{remove_tree, restore};
+    use crate::nix::nar;
+
+    fn executable(path: &Path) {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// A tree with a bit of everything, and files around every border.
+    fn mixed(root: &Path) {
+        fs::create_dir(root).unwrap();
+        for size in [0, 1, 7, 8, 9, 64 * 1024, 192 * 1024 - 1, 256 * 1024, 256 * 1024 + 1, 3 << 20]
+        {
+            let bytes: Vec<u8> = (0..size).map(|i| (i * 7 % 251) as u8).collect();
+            fs::write(root.join(format!("f{size}")), bytes).unwrap();
+        }
+        for dir in 0..40 {
+            let dir = root.join(format!("d{dir}"));
+            fs::create_dir(&dir).unwrap();
+            for file in 0..5 {
+                fs::write(dir.join(format!("{file}")), format!("{file}")).unwrap();
+            }
+            executable(&dir.join("3"));
+            symlink("../f0", dir.join("link")).unwrap();
+            fs::create_dir(dir.join("empty")).unwrap();
+        }
+    }
+
+    #[test]
+    fn worked_example_b() {
+        let tmp = tempfile::tempdir().unwrap();
+        let root = tmp.path().join("hello");
+        fs::create_dir_all(root.join("bin")).unwrap();
+        fs::write(root.join("a"), "hello\n").unwrap();
+        fs::write(root.join("bin/run"), "#!x\n").unwrap();
+        executable(&root.join("bin/run"));
+        symlink("../a", root.join("bin/ln")).unwrap();
+        let (hash, size) = hash_tree(&root, &mut []).unwrap();
+        assert_eq!(size, 872);
+        assert_eq!(hash.to_string(), "sha256:185aik5mfalmyqczri5l59yqnvvixyys6gxjcp51wkakq7vh7rbs");
+    }
+
+    #[test]
+    fn dump_check_restore_and_hash_agree() {
+        let tmp = tempfile::tempdir().unwrap();
+        let root = tmp.path().join("root");
+        mixed(&root);
+        let mut bytes = Vec::new();
+        let size = dump(&root, &mut bytes).unwrap();
+        let wanted = nar::check(bytes.as_slice()).unwrap();
+        assert_eq!(size, wanted.1);
+        let mut tee = Vec::new();
+        assert_eq!(hash_tree(&root, &mut [&mut tee]).unwrap(), wanted);
+        assert!(tee == bytes);
+        // However few names may be held at once.
+        let (dir, name) = locate(&root).unwrap();
+        for names_budget in [0, 30, 200] {
+            let options = TreeOptions { names_budget, ..TreeOptions::default() };
+            let hash = hash_at(dir.as_fd(), name, &root, &options, &mut []).unwrap();
+            assert_eq!(hash, wanted, "{names_budget}");
+        }
+        let copy = tmp.path().join("copy");
+        assert_eq!(restore(bytes.as_slice(), &copy).unwrap(), wanted);
+        assert_eq!(hash_tree(&copy, &mut []).unwrap(), wanted);
+        remove_tree(&copy).unwrap();
+        assert!(!copy.exists());
+        remove_tree(&copy).unwrap();
+    }
+}
