@@ -9,8 +9,15 @@
 )]
 
 pub mod brotli_stream;
+pub mod cache;
+pub mod cache_file;
+pub mod cache_url;
 pub mod compression;
 pub mod credentials;
+pub mod http;
+pub mod http_error;
+pub mod proxy;
+pub mod resolve;
 pub mod restore;
 pub mod tree;
 pub mod url_guard;
