@@ -1,0 +1,347 @@
+//! What the supervisor of a build is told, and how that is written down.
+//!
+//! The plan goes from this program to itself over a socket: strings are a
+//! length and bytes (a derivation's strings need not be UTF-8), lists a
+//! count and items. Nothing in it comes back from the builder.
+
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::sys::filter::Instruction;
+
+/// A mount of the builder's world, in the order of targets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bind {
+    /// Where, relative to the root; exists there already.
+    pub target: PathBuf,
+    /// What.
+    pub source: Source,
+    /// Writes fail, whoever owns what is mounted.
+    pub read_only: bool,
+}
+
+/// Where a mount comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A path on the host, links followed.
+    Host(PathBuf),
+    /// An entry of one of the plan's source directories, links not followed.
+    Entry {
+        /// Index into [`Plan::directories`].
+        directory: u32,
+        /// The entry's name.
+        name: PathBuf,
+    },
+}
+
+/// What runs in the sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Program {
+    /// A program of the sandbox.
+    Exec {
+        /// Its absolute path in the sandbox.
+        path: CString,
+        /// Its arguments, the zeroth included.
+        arguments: Vec<CString>,
+    },
+    /// A builder that is part of Nix, `builtin:NAME`.
+    Builtin {
+        /// The name behind the colon.
+        name: String,
+        /// The outputs and where they go.
+        outputs: Vec<(String, String)>,
+    },
+}
+
+/// Everything the supervisor has to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The root directory as assembled on the host.
+    pub root: PathBuf,
+    /// The store directory relative to it; becomes a mount of its own.
+    pub store: PathBuf,
+    /// Directories on the host whose entries are mounted.
+    pub directories: Vec<PathBuf>,
+    /// What is mounted, sorted by target.
+    pub binds: Vec<Bind>,
+    /// Whether the builder gets a network of its own, with only `lo`.
+    pub private_network: bool,
+    /// The user outside that is uid 1000 inside.
+    pub uid: u32,
+    /// The group outside that is gid 100 inside.
+    pub gid: u32,
+    /// Personality bits to add.
+    pub personality: u64,
+    /// The system call filter.
+    pub filter: Vec<Instruction>,
+    /// Whether abstract sockets outside are put out of reach.
+    pub scope_abstract_sockets: bool,
+    /// The working directory of the builder.
+    pub directory: CString,
+    /// What runs.
+    pub program: Program,
+    /// `name=value`, in order.
+    pub environment: Vec<CString>,
+}
+
+/// A plan that does not read back; only a defect of this program makes one.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the sandbox plan is damaged")]
+pub struct PlanError;
+
+#[derive(Default)]
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn number(&mut self, number: u64) {
+        self.0.extend(number.to_le_bytes());
+    }
+
+    fn count(&mut self, count: usize) {
+        self.number(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.count(bytes.len());
+        self.0.extend(bytes);
+    }
+
+    fn path(&mut self, path: &Path) {
+        self.bytes(path.as_os_str().as_bytes());
+    }
+
+    fn list<T>(&mut self, items: &[T], mut item: impl FnMut(&mut Self, &T)) {
+        self.count(items.len());
+        for each in items {
+            item(self, each);
+        }
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, len: usize) -> Result<&'a [u8], PlanError> {
+        let (head, tail) = self.0.split_at_checked(len).ok_or(PlanError)?;
+        self.0 = tail;
+        Ok(head)
+    }
+
+    fn number(&mut self) -> Result<u64, PlanError> {
+        let bytes = self.take(size_of::<u64>())?;
+        bytes.try_into().map(u64::from_le_bytes).map_err(|_| PlanError)
+    }
+
+    fn small<T: TryFrom<u64>>(&mut self) -> Result<T, PlanError> {
+        T::try_from(self.number()?).map_err(|_| PlanError)
+    }
+
+    fn bytes(&mut self) -> Result<&'a [u8], PlanError> {
+        let len = self.small()?;
+        self.take(len)
+    }
+
+    fn path(&mut self) -> Result<PathBuf, PlanError> {
+        Ok(OsStr::from_bytes(self.bytes()?).into())
+    }
+
+    fn text(&mut self) -> Result<String, PlanError> {
+        String::from_utf8(self.bytes()?.to_vec()).map_err(|_| PlanError)
+    }
+
+    fn c_string(&mut self) -> Result<CString, PlanError> {
+        CString::new(self.bytes()?).map_err(|_| PlanError)
+    }
+
+    fn flag(&mut self) -> Result<bool, PlanError> {
+        Ok(self.number()? != 0)
+    }
+
+    fn list<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<T, PlanError>,
+    ) -> Result<Vec<T>, PlanError> {
+        let count: usize = self.small()?;
+        (0..count).map(|_| item(self)).collect()
+    }
+}
+
+impl Plan {
+    /// Writes the plan down.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.path(&self.root);
+        out.path(&self.store);
+        out.list(&self.directories, |out, path| out.path(path));
+        out.list(&self.binds, |out, bind| {
+            out.path(&bind.target);
+            match &bind.source {
+                Source::Host(path) => {
+                    out.number(0);
+                    out.path(path);
+                }
+                Source::Entry { directory, name } => {
+                    out.number(1);
+                    out.number(u64::from(*directory));
+                    out.path(name);
+                }
+            }
+            out.number(u64::from(bind.read_only));
+        });
+        out.number(u64::from(self.private_network));
+        out.number(u64::from(self.uid));
+        out.number(u64::from(self.gid));
+        out.number(self.personality);
+        out.list(&self.filter, |out, instruction| {
+            out.number(u64::from(instruction.code));
+            out.number(u64::from(instruction.jump_true));
+            out.number(u64::from(instruction.jump_false));
+            out.number(u64::from(instruction.operand));
+        });
+        out.number(u64::from(self.scope_abstract_sockets));
+        out.bytes(self.directory.as_bytes());
+        match &self.program {
+            Program::Exec { path, arguments } => {
+                out.number(0);
+                out.bytes(path.as_bytes());
+                out.list(arguments, |out, argument| out.bytes(argument.as_bytes()));
+            }
+            Program::Builtin { name, outputs } => {
+                out.number(1);
+                out.bytes(name.as_bytes());
+                out.list(outputs, |out, (name, path)| {
+                    out.bytes(name.as_bytes());
+                    out.bytes(path.as_bytes());
+                });
+            }
+        }
+        out.list(&self.environment, |out, variable| out.bytes(variable.as_bytes()));
+        out.0
+    }
+
+    /// Reads a plan back.
+    ///
+    /// # Errors
+    /// Bytes that [`Plan::encode`] did not write.
+    pub fn decode(bytes: &[u8]) -> Result<Self, PlanError> {
+        let mut input = Reader(bytes);
+        let plan = Self {
+            root: input.path()?,
+            store: input.path()?,
+            directories: input.list(Reader::path)?,
+            binds: input.list(|input| {
+                Ok(Bind {
+                    target: input.path()?,
+                    source: match input.number()? {
+                        0 => Source::Host(input.path()?),
+                        1 => Source::Entry { directory: input.small()?, name: input.path()? },
+                        _ => return Err(PlanError),
+                    },
+                    read_only: input.flag()?,
+                })
+            })?,
+            private_network: input.flag()?,
+            uid: input.small()?,
+            gid: input.small()?,
+            personality: input.number()?,
+            filter: input.list(|input| {
+                Ok(Instruction {
+                    code: input.small()?,
+                    jump_true: input.small()?,
+                    jump_false: input.small()?,
+                    operand: input.small()?,
+                })
+            })?,
+            scope_abstract_sockets: input.flag()?,
+            directory: input.c_string()?,
+            program: match input.number()? {
+                0 => Program::Exec {
+                    path: input.c_string()?,
+                    arguments: input.list(Reader::c_string)?,
+                },
+                1 => Program::Builtin {
+                    name: input.text()?,
+                    outputs: input.list(|input| Ok((input.text()?, input.text()?)))?,
+                },
+                _ => return Err(PlanError),
+            },
+            environment: input.list(Reader::c_string)?,
+        };
+        if input.0.is_empty() { Ok(plan) } else { Err(PlanError) }
+    }
+}
+
+/// A string as `execve` sees it: Nix hands over C strings, which end at the
+/// first NUL byte.
+#[must_use]
+pub fn c_string(mut bytes: Vec<u8>) -> CString {
+    if let Some(end) = bytes.iter().position(|byte| *byte == 0) {
+        bytes.truncate(end);
+    }
+    CString::new(bytes).unwrap_or_default()
+}
+
+/// A path as a C string.
+#[must_use]
+pub fn c_path(path: PathBuf) -> CString {
+    c_string(path.into_os_string().into_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(program: Program) -> Plan {
+        Plan {
+            root: "/state/builds/x/root".into(),
+            store: "nix/store".into(),
+            directories: vec!["/a".into(), OsStr::from_bytes(b"/\xff").into()],
+            binds: vec![
+                Bind {
+                    target: "bin/sh".into(),
+                    source: Source::Host("/bin/busybox".into()),
+                    read_only: true,
+                },
+                Bind {
+                    target: "nix/store/x".into(),
+                    source: Source::Entry { directory: 1, name: "x".into() },
+                    read_only: false,
+                },
+            ],
+            private_network: true,
+            uid: u32::MAX,
+            gid: 7,
+            personality: 0x40000,
+            filter: vec![Instruction { code: 6, jump_true: 1, jump_false: 2, operand: u32::MAX }],
+            scope_abstract_sockets: true,
+            directory: c"/build".into(),
+            program,
+            environment: vec![c"A=\xff\n".into(), c"B=".into()],
+        }
+    }
+
+    #[test]
+    fn plans_read_back() {
+        for program in [
+            Program::Exec { path: c"/x".into(), arguments: vec![c"x".into(), c"".into()] },
+            Program::Builtin {
+                name: "buildenv".into(),
+                outputs: vec![("out".into(), "/nix/store/x".into())],
+            },
+        ] {
+            let plan = sample(program);
+            let bytes = plan.encode();
+            assert_eq!(Plan::decode(&bytes).as_ref(), Ok(&plan));
+            for end in 0..bytes.len() {
+                assert_eq!(Plan::decode(&bytes[..end]), Err(PlanError), "{end}");
+            }
+        }
+    }
+
+    #[test]
+    fn strings_end_at_nul() {
+        assert_eq!(c_string(b"a=b\0c".to_vec()).as_bytes(), b"a=b");
+    }
+}

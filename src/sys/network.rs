@@ -1,0 +1,32 @@
+//! The loopback interface of a fresh network namespace.
+
+#![expect(unsafe_code, reason = "SIOCSIFFLAGS is not in rustix")]
+
+use std::os::fd::AsRawFd as _;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+
+use super::check;
+
+/// Brings `lo` up; the kernel then gives it 127.0.0.1 and ::1.
+///
+/// # Errors
+/// What the kernel says.
+pub fn loopback_up() -> Result<(), Errno> {
+    let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    let flags = libc::IFF_UP | libc::IFF_LOOPBACK | libc::IFF_RUNNING;
+    let mut name = [0; libc::IFNAMSIZ];
+    for (slot, byte) in name.iter_mut().zip(*b"lo") {
+        *slot = libc::c_char::from_ne_bytes([byte]);
+    }
+    let request = libc::ifreq {
+        ifr_name: name,
+        ifr_ifru: libc::__c_anonymous_ifr_ifru {
+            ifru_flags: libc::c_short::try_from(flags).map_err(|_| Errno::INVAL)?,
+        },
+    };
+    // SAFETY: the kernel reads one `ifreq`, which lives across the call.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }.into())
+        .map(drop)
+}

@@ -1,0 +1,159 @@
+//! Starting the builder: clone into namespaces, signals, personality, exec.
+
+#![expect(
+    unsafe_code,
+    reason = "clone(2), sigaction(2), personality(2) and execve(2) are not in rustix"
+)]
+
+use std::ffi::{CStr, CString};
+use std::ptr::null;
+
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+use super::check;
+
+/// Which namespaces a builder gets of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Namespaces {
+    /// A network namespace too; without it the builder is on the network of
+    /// whoever starts it.
+    pub network: bool,
+}
+
+/// Which side of a fork this is.
+#[derive(Debug)]
+pub enum Fork {
+    /// The process that called; holds the new process.
+    Parent(Pid),
+    /// The new process.
+    Child,
+}
+
+/// Why a fork cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ForkError {
+    /// Other threads exist, whose locks the child would hold for ever.
+    #[error("the process has {0} threads where one is expected")]
+    Threads(usize),
+    /// What the kernel says.
+    #[error(transparent)]
+    System(#[from] Errno),
+}
+
+/// Forks into new user, process, mount, IPC and host name namespaces.
+/// The child is process 1 of its process namespace and has all capabilities
+/// in its user namespace, whose id maps are empty until the parent writes
+/// them.
+///
+/// # Errors
+/// Refused in a process with several threads.
+pub fn fork_into(namespaces: Namespaces) -> Result<Fork, ForkError> {
+    let mut flags = libc::CLONE_NEWUSER
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | libc::SIGCHLD;
+    if namespaces.network {
+        flags |= libc::CLONE_NEWNET;
+    }
+    fork_with(flags)
+}
+
+/// A plain fork.
+///
+/// # Errors
+/// Refused in a process with several threads.
+pub fn fork() -> Result<Fork, ForkError> {
+    fork_with(libc::SIGCHLD)
+}
+
+fn fork_with(flags: libc::c_int) -> Result<Fork, ForkError> {
+    let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+    if threads != 1 {
+        return Err(ForkError::Threads(threads));
+    }
+    // SAFETY: without a stack and without CLONE_VM this is fork(2): the
+    // child has a copy of all memory. No other thread exists (checked above)
+    // whose locks the copy could hold, and thread-local data of the C
+    // library stays right because the child's only thread is the caller's.
+    let pid = check(unsafe {
+        libc::syscall(
+            libc::SYS_clone,
+            libc::c_long::from(flags),
+            null::<u8>(),
+            null::<u8>(),
+            null::<u8>(),
+            null::<u8>(),
+        )
+    })?;
+    let pid = i32::try_from(pid).map_err(|_| Errno::INVAL)?;
+    Ok(Pid::from_raw(pid).map_or(Fork::Child, Fork::Parent))
+}
+
+/// Ends this process at once, running nothing of its exit handlers.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit(2) cannot fail and touches no memory.
+    unsafe { libc::_exit(code) }
+}
+
+/// Puts every signal back to its default action and unblocks all.
+pub fn reset_signals() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: the default action runs no code of ours. Signals whose
+        // action cannot be changed answer with an error, which is fine.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigemptyset initialises the set that sigprocmask then reads.
+    unsafe {
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
+    }
+}
+
+/// Makes this process and its children see a 32-bit machine.
+pub const PER_LINUX32: u64 = 0x0008;
+/// Makes memory addresses the same in every run.
+pub const ADDR_NO_RANDOMIZE: u64 = 0x0004_0000;
+
+/// Adds to the personality of this process; `PER_LINUX32` replaces it.
+///
+/// # Errors
+/// What the kernel says.
+pub fn add_personality(bits: u64) -> Result<(), Errno> {
+    /// Asks for the personality without changing it.
+    const QUERY: libc::c_ulong = 0xffff_ffff;
+    // SAFETY: personality(2) takes and returns plain numbers.
+    let current = check(unsafe { libc::personality(QUERY) }.into())?;
+    let current = u64::try_from(current).map_err(|_| Errno::INVAL)?;
+    // SAFETY: as above.
+    check(unsafe { libc::personality(current | bits) }.into()).map(drop)
+}
+
+/// Becomes another program. Only returns if that fails.
+#[must_use]
+pub fn execve(program: &CStr, arguments: &[CString], environment: &[CString]) -> Errno {
+    let pointers = |strings: &[CString]| {
+        let mut pointers: Vec<_> = strings.iter().map(|string| string.as_ptr()).collect();
+        pointers.push(null());
+        pointers
+    };
+    let (argv, envp) = (pointers(arguments), pointers(environment));
+    // SAFETY: all three are terminated arrays of terminated strings that
+    // live until the call replaces this process or returns.
+    unsafe { libc::execve(program.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+    super::last_errno()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forking_with_threads_is_refused() {
+        // The test harness itself runs tests in threads.
+        assert!(matches!(fork(), Err(ForkError::Threads(n)) if n > 1));
+    }
+}
