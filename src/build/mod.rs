@@ -12,15 +12,23 @@
 
 pub mod canonicalise;
 pub mod content_addressed;
+pub mod executor;
+pub mod job;
 pub mod limits;
 pub mod log;
 pub mod outcome;
 pub mod outputs;
+pub mod sandbox;
 pub mod schedule;
+pub mod seccomp;
 pub mod world;
 
 pub use crate::sys::namespace::RootKind;
+pub use executor::Executor;
+pub use job::{BuildJob, InputObject};
 pub use limits::Limits;
 pub use log::LogFile;
-pub use outcome::{BuildError, Failed, FailureReason};
+pub use outcome::{
+    BuildError, BuildOutcome, Built, BuiltOutput, Failed, FailureReason, Surroundings,
+};
 pub use world::World;

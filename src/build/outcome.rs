@@ -1,11 +1,66 @@
 //! How a build ends.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::nix::hash::Hash;
+use crate::nix::content_address::ContentAddress;
+use crate::nix::hash::{Hash, NarHash};
+use crate::nix::store_path::StorePath;
+use crate::sys::namespace::RootKind;
 
 use super::log::LogFile;
+
+/// How a build ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BuildOutcome {
+    /// With outputs.
+    Built(Built),
+    /// Without; the builder or its derivation is to blame.
+    Failed(Failed),
+}
+
+/// A build that made all its outputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// The outputs, by name.
+    pub outputs: BTreeMap<String, BuiltOutput>,
+    /// The log.
+    pub log: LogFile,
+    /// In what surroundings.
+    pub surroundings: Surroundings,
+    /// Wall time from the start of the builder to its end.
+    pub duration: Duration,
+}
+
+/// What a report has to say about where a build ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surroundings {
+    /// What kind of root ran the sandbox.
+    pub root_kind: RootKind,
+    /// What was `/bin/sh`, with its SHA-256.
+    pub shell: Option<(PathBuf, Hash)>,
+    /// In what the sandbox differed from the world that was asked for; each
+    /// could be why outputs differ.
+    pub differences: Vec<String>,
+}
+
+/// An output as it would stand in a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuiltOutput {
+    /// Its store path.
+    pub path: StorePath,
+    /// The canonical tree on this machine.
+    pub host_path: PathBuf,
+    /// SHA-256 of its NAR.
+    pub nar_hash: NarHash,
+    /// Size of its NAR.
+    pub nar_size: u64,
+    /// What it refers to, itself included if it does.
+    pub references: BTreeSet<StorePath>,
+    /// Its content address, if it has one.
+    pub ca: Option<ContentAddress>,
+}
 
 /// Why a build failed: the builder's fault or the derivation's, never ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -237,13 +237,21 @@ mod tests {
                 (I386_ID, 94, 1),
                 (I386_ID, 306, 2),
             ] {
-                for (mode, refused) in
-                    [(0o4755, true), (0o2755, true), (0o6000, true), (0o1777, false), (0o755, false)]
-                {
-                    let mut arguments = [u64::MAX & !0o6000; 3];
+                for (mode, refused) in [
+                    (0o4755, true),
+                    (0o2755, true),
+                    (0o6000, true),
+                    (0o1777, false),
+                    (0o755, false),
+                ] {
+                    let mut arguments = [!0o6000; 3];
                     arguments[place] = mode;
                     let wanted = if refused { FAIL | EPERM } else { ALLOW };
-                    assert_eq!(answer(&program, abi, number, arguments), wanted, "{abi:x} {number}");
+                    assert_eq!(
+                        answer(&program, abi, number, arguments),
+                        wanted,
+                        "{abi:x} {number}"
+                    );
                 }
             }
         }

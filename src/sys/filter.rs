@@ -22,6 +22,9 @@ pub struct Instruction {
     pub operand: u32,
 }
 
+/// No flags.
+const NONE: libc::c_long = 0;
+
 /// Instructions a program may have (`BPF_MAXINSNS`).
 pub const MAX_INSTRUCTIONS: usize = 4096;
 
@@ -39,7 +42,7 @@ pub fn load_seccomp(program: &[Instruction]) -> Result<(), Errno> {
         libc::syscall(
             libc::SYS_seccomp,
             libc::c_long::from(libc::SECCOMP_SET_MODE_FILTER),
-            0 as libc::c_long,
+            NONE,
             &raw const header,
         )
     })
@@ -90,7 +93,7 @@ pub fn scope_abstract_sockets() -> Result<bool, Errno> {
             libc::SYS_landlock_create_ruleset,
             &raw const attributes,
             size_of::<RulesetAttributes>(),
-            0 as libc::c_long,
+            NONE,
         )
     })?;
     let fd = i32::try_from(fd).map_err(|_| Errno::BADF)?;
@@ -101,7 +104,7 @@ pub fn scope_abstract_sockets() -> Result<bool, Errno> {
         libc::syscall(
             libc::SYS_landlock_restrict_self,
             libc::c_long::from(ruleset.as_raw_fd()),
-            0 as libc::c_long,
+            NONE,
         )
     })?;
     Ok(true)

@@ -1,0 +1,3 @@
+//! The sandbox: a world made of namespaces, mounts and a filter.
+
+pub mod plan;
