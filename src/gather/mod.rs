@@ -14,6 +14,7 @@ pub mod cache_file;
 pub mod cache_url;
 pub mod compression;
 pub mod credentials;
+pub mod graph;
 pub mod http;
 pub mod http_error;
 pub mod proxy;

@@ -9,6 +9,7 @@ pub mod exit;
 pub mod human;
 pub mod json;
 pub mod progress;
+pub mod rebuild;
 mod style;
 mod table;
 pub mod text;
