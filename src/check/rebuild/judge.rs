@@ -79,7 +79,7 @@ pub fn judge(
             Standing::Trusted { .. } => equal = true,
             Standing::Forged { .. } => {
                 forged = true;
-                findings.push(forgery(path, claim));
+                findings.push(rules::forged(path, claim));
             }
             Standing::UnsortedReferences { keys } => findings.push(
                 Finding::new(
@@ -161,20 +161,8 @@ pub fn forgeries(path: &str, claims: &[Claim]) -> Vec<Finding> {
     claims
         .iter()
         .filter(|claim| matches!(claim.standing, Standing::Forged { .. }))
-        .map(|claim| forgery(path, claim))
+        .map(|claim| rules::forged(path, claim))
         .collect()
-}
-
-/// The finding for a bad signature under a trusted name.
-fn forgery(path: &str, claim: &Claim) -> Finding {
-    Finding::new(
-        &rules::FORGED_SIGNATURE,
-        path,
-        format!("{} serves a claim whose signature does not verify", claim.source),
-    )
-    .with("key", claim.standing.keys().join(", "))
-    .with("claimed NarHash", claim.contents.nar_hash)
-    .with("claimed NarSize", claim.contents.nar_size)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The rules of `verify rebuild`, each with a page in `docs/checks/`.
 
-use crate::check::{Level, Rule};
+use super::claim::Claim;
+use crate::check::{Finding, Level, Rule};
 
 /// A trusted claim names other content than we built.
 pub static OUTPUT_DIFFERS: Rule = Rule {
@@ -86,3 +87,16 @@ pub static ALL: [&Rule; 9] = [
     &WRONG_OUTPUT_PATH,
     &FIXED_OUTPUT_MISMATCH,
 ];
+
+/// The finding for a bad signature under a trusted name.
+#[must_use]
+pub fn forged(path: &str, claim: &Claim) -> Finding {
+    Finding::new(
+        &FORGED_SIGNATURE,
+        path,
+        format!("{} serves a claim whose signature does not verify", claim.source),
+    )
+    .with("key", claim.standing.keys().join(", "))
+    .with("claimed NarHash", claim.contents.nar_hash)
+    .with("claimed NarSize", claim.contents.nar_size)
+}
