@@ -12,6 +12,8 @@
     reason = "tests state what they expect and may stop at the first surprise"
 )]
 
+mod drv;
+mod drv_hostile;
 mod ed25519;
 mod fixtures;
 mod narinfo;

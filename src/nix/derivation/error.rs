@@ -141,11 +141,16 @@ impl DerivationError {
     }
 }
 
-/// Shows hostile bytes in a message: quoted, escaped and cut short.
-pub(super) fn shown(bytes: &[u8]) -> String {
+/// Hostile bytes as printable ASCII, cut short.
+pub(super) fn printable(bytes: &[u8]) -> String {
     /// Enough to recognise any store path.
-    const MAX_SHOWN: usize = 120;
+    const MAX_SHOWN: usize = 256;
     let cut = bytes.get(..MAX_SHOWN).unwrap_or(bytes);
     let dots = if cut.len() < bytes.len() { "..." } else { "" };
-    format!("'{}'{dots}", cut.escape_ascii())
+    format!("{}{dots}", cut.escape_ascii())
+}
+
+/// The same in quotes.
+pub(super) fn shown(bytes: &[u8]) -> String {
+    format!("'{}'", printable(bytes))
 }

@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::error::printable;
 use super::{Derivation, JSON_VARIABLE, Kind};
 use crate::nix::store_path::{StoreDir, StorePath, StorePathError};
 use crate::nix::structured_attrs::{Json, Number, StructuredAttrs, StructuredAttrsError};
@@ -320,7 +321,7 @@ impl<'a> Attrs<'a> {
                 for [file, path] in pairs {
                     let file = utf8(file, name)?;
                     if !is_graph_name(file) {
-                        return Err(OptionsError::GraphName(file.to_owned()));
+                        return Err(OptionsError::GraphName(printable(file.as_bytes())));
                     }
                     let path = self.graph_path(utf8(path, name)?, name)?;
                     graphs.insert(file.to_owned(), BTreeSet::from([path]));
@@ -352,7 +353,7 @@ enum Found<'a> {
 }
 
 fn ill_typed(attribute: &str, found: &Json, expected: &'static str) -> OptionsError {
-    OptionsError::Type { attribute: attribute.to_owned(), found: found.kind(), expected }
+    OptionsError::Type { attribute: printable(attribute.as_bytes()), found: found.kind(), expected }
 }
 
 /// `tokenizeString` with its default separators.

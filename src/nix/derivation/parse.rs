@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::aterm::{Term, TermOutput, Text};
-use super::error::{Defect, DerivationError, shown};
+use super::error::{Defect, DerivationError, printable, shown};
 use super::{Derivation, Kind, OUT, Output};
 use crate::nix::content_address::Method;
 use crate::nix::hash::{Hash, HashAlgorithm, HashError};
@@ -97,9 +97,11 @@ fn path(
     list: &'static str,
     store_dir: &StoreDir,
 ) -> Result<StorePath, DerivationError> {
-    store_dir
-        .parse(utf8(text, "a store path")?)
-        .map_err(|source| DerivationError::new(text.offset, Defect::Path { list, source }))
+    store_dir.parse(utf8(text, "a store path")?).map_err(|source| {
+        // The error holds the path: let it hold one that is fit to be shown.
+        let source = store_dir.parse(&printable(&text.bytes)).err().unwrap_or(source);
+        DerivationError::new(text.offset, Defect::Path { list, source })
+    })
 }
 
 /// Output names end the names of store paths, so the same rules hold.
@@ -117,7 +119,7 @@ fn output_name(text: &Text<'_>) -> Result<String, DerivationError> {
 
 fn output(output: &TermOutput<'_>, store_dir: &StoreDir) -> Result<Output, DerivationError> {
     let TermOutput { name, path, algorithm, hash } = output;
-    let shown_name = || String::from_utf8_lossy(&name.bytes).into_owned();
+    let shown_name = || printable(&name.bytes);
     let output_path = || self::path(path, "outputs", store_dir);
     if algorithm.bytes.is_empty() {
         return if !hash.bytes.is_empty() {
@@ -139,6 +141,9 @@ fn output(output: &TermOutput<'_>, store_dir: &StoreDir) -> Result<Output, Deriv
         (_, false) => {
             let text = utf8(hash, "an output hash")?;
             let bad = |defect| DerivationError::new(hash.offset, defect);
+            if !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+                return Err(bad(Defect::HashNotBase16));
+            }
             let value = Hash::parse(text, Some(algorithm)).map_err(|e| bad(Defect::Hash(e)))?;
             if value.base16() != text {
                 return Err(bad(Defect::HashNotBase16));
@@ -154,12 +159,12 @@ fn method(text: &Text<'_>) -> Result<(Method, HashAlgorithm), DerivationError> {
         None => (Method::Flat, written),
         Some(("r", name)) => (Method::Recursive, name),
         Some((other, _)) => {
-            let defect = Defect::UnsupportedMethod(format!("{}:", other.escape_debug()));
+            let defect = Defect::UnsupportedMethod(printable(other.as_bytes()) + ":");
             return Err(DerivationError::new(text.offset, defect));
         }
     };
     let algorithm = HashAlgorithm::from_name(name).ok_or_else(|| {
-        let error = HashError::Algorithm(name.escape_debug().to_string());
+        let error = HashError::Algorithm(printable(name.as_bytes()));
         DerivationError::new(text.offset, Defect::Hash(error))
     })?;
     Ok((method, algorithm))
