@@ -1,0 +1,99 @@
+//! Our sandbox beside that of real Nix 2.8.0.
+//!
+//! Every derivation of `tests/fixtures/parity` writes the world it sees into
+//! its outputs. Nix builds it, we rebuild it from a signed cache, and the
+//! outputs must be the same to the byte. Needs root, Nix and build users;
+//! under CI they must be there.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "tests state what they expect and may stop at the first surprise"
+)]
+
+mod material;
+mod nix;
+mod published;
+mod web;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use material::Case;
+use nix::Nix;
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+
+/// What Nix made of a case: its outputs by name, or its complaint.
+type Built = Result<BTreeMap<String, String>, String>;
+
+/// How many cases there are at least, so that none is lost by accident.
+const LEAST_CASES: usize = 240;
+
+/// A store in which all cases were evaluated and built.
+struct Oracle {
+    nix: Nix,
+    cases: Vec<Case>,
+    built: Vec<Built>,
+}
+
+impl Oracle {
+    fn new(dir: &Path, http: &str) -> Self {
+        std::fs::create_dir_all(dir).unwrap();
+        let mut nix = Nix::new(dir);
+        nix.set("sandbox-paths", &format!("/bin/sh={}", material::BUSYBOX));
+        nix.set_variable("PARITY_IMPURE", "from outside");
+        nix.set_variable("PARITY_OWN", "the caller's");
+        let cases = material::cases(&nix, dir, http);
+        assert!(cases.len() >= LEAST_CASES, "only {} cases", cases.len());
+        let built = cases.par_iter().map(|case| nix.build(&case.drv_path)).collect();
+        Self { nix, cases, built }
+    }
+
+    /// Cases that Nix did not treat as the fixture says.
+    fn surprises(&self) -> Vec<String> {
+        let both = self.cases.iter().zip(&self.built);
+        let wrong = both.filter(|(case, built)| case.fails != built.is_err());
+        wrong.map(|(case, built)| format!("{} ({}): {built:?}", case.name, case.row)).collect()
+    }
+}
+
+/// All cases, beside Nix.
+#[test]
+fn beside_real_nix() {
+    if nix::missing().is_some() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let http = material::serve(dir.path());
+    let oracle = Oracle::new(dir.path(), &http);
+    assert_eq!(oracle.surprises(), Vec::<String>::new());
+    let cache = dir.path().join("cache");
+    let built: Vec<&str> =
+        oracle.cases.iter().filter(|case| !case.fails).map(|case| case.drv_path.as_str()).collect();
+    oracle.nix.publish(&cache, &built);
+    published::check(&oracle, &cache);
+}
+
+/// A case that is not the same in two builds by Nix itself could not be
+/// compared with ours.
+#[test]
+#[ignore = "builds everything twice"]
+fn nix_agrees_with_itself() {
+    if nix::missing().is_some() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let http = material::serve(dir.path());
+    let oracle = Oracle::new(&dir.path().join("first"), &http);
+    assert_eq!(oracle.surprises(), Vec::<String>::new());
+    let again = Oracle::new(&dir.path().join("second"), &http);
+    let (first, second) = (oracle.nix.everything(), again.nix.everything());
+    let differ: Vec<_> =
+        first.iter().filter(|(path, info)| second.get(*path) != Some(*info)).collect();
+    assert!(differ.is_empty(), "not the same twice: {differ:#?}");
+}
