@@ -1,0 +1,224 @@
+//! The local Nix store: what its database says, and where its objects are.
+//!
+//! Follows `src/libstore/local-store.cc` and `schema.sql` (schema 10, Nix 2.3
+//! to today). What the database says is a claim like any other, and an
+//! unsigned one. Nothing is ever written into the store, not even the files
+//! that SQLite would leave beside a database it only reads: see
+//! [`super::database`].
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::{OptionalExtension as _, Row};
+
+use super::database::{Database, DatabaseError};
+use crate::nix::content_address::ContentAddress;
+use crate::nix::hash::NarHash;
+use crate::nix::path_info::PathInfo;
+use crate::nix::signature::Signature;
+use crate::nix::store_path::{StoreDir, StorePath};
+
+/// Where the database is below the root of a store.
+const DATABASE: &str = "nix/var/nix/db/db.sqlite";
+
+/// Most references read for one path; the largest known have a few thousand.
+const MAX_REFERENCES: usize = 100_000;
+
+/// Why the local store gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalStoreError {
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The database lacks a table that every Nix since 2.3 has.
+    #[error("{}: there is no table {table} (expected the database of Nix 2.3 or newer)", .database.display())]
+    Schema {
+        /// The database.
+        database: PathBuf,
+        /// The table.
+        table: &'static str,
+    },
+    /// A row that makes no sense.
+    #[error("{}: path {path}: field {field}: {message}", .database.display())]
+    Row {
+        /// The database.
+        database: PathBuf,
+        /// The store path.
+        path: String,
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+/// What the database says about a valid path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalPathInfo {
+    /// Path, hash, size and references.
+    pub info: PathInfo,
+    /// The derivation it was made by.
+    pub deriver: Option<StorePath>,
+    /// Whether it was built here rather than fetched.
+    pub ultimate: bool,
+    /// Signatures that came with it or were made here.
+    pub signatures: Vec<Signature>,
+    /// Its content address.
+    pub ca: Option<ContentAddress>,
+}
+
+/// A store on this machine, read only.
+pub struct LocalStore {
+    root: PathBuf,
+    store_dir: StoreDir,
+    database: Mutex<Database>,
+}
+
+impl fmt::Debug for LocalStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalStore").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+impl LocalStore {
+    /// Opens the store of this machine, or the one below `root`
+    /// (`nix --store local?root=ROOT`).
+    ///
+    /// # Errors
+    /// When there is no database, or none that can be read without writing.
+    pub fn open(root: Option<&Path>, store_dir: &StoreDir) -> Result<Self, LocalStoreError> {
+        let root = root.unwrap_or(Path::new("/"));
+        let path = root.join(DATABASE);
+        let mut database = Database::open(&path)?;
+        for table in ["ValidPaths", "Refs"] {
+            let found: Option<String> = database.read(|connection| {
+                let sql = "select type from sqlite_master where name = ?1 and type = 'table'";
+                connection.query_row(sql, [table], |row| row.get(0)).optional()
+            })?;
+            if found.is_none() {
+                return Err(LocalStoreError::Schema { database: path, table });
+            }
+        }
+        Ok(Self {
+            root: root.to_owned(),
+            store_dir: store_dir.clone(),
+            database: Mutex::new(database),
+        })
+    }
+
+    /// The root of the store: `/`, or that of a chroot store.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the object is on this machine, if it is there.
+    #[must_use]
+    pub fn host_path(&self, path: &StorePath) -> PathBuf {
+        let full = self.store_dir.full(path);
+        self.root.join(full.trim_start_matches('/'))
+    }
+
+    /// What the database says about a path; `None` if it is not valid.
+    ///
+    /// # Errors
+    /// When the database cannot be read or makes no sense.
+    pub fn query(&self, path: &StorePath) -> Result<Option<LocalPathInfo>, LocalStoreError> {
+        let full = self.store_dir.full(path);
+        let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = database.read(|connection| {
+            let transaction = connection.unchecked_transaction()?;
+            let sql = "select id, hash, narSize, deriver, ultimate, sigs, ca \
+                       from ValidPaths where path = ?1";
+            let row = transaction.prepare(sql)?.query_row([&full], RawRow::read).optional()?;
+            let Some(row) = row else { return Ok(None) };
+            let sql = "select path from Refs join ValidPaths on reference = id where referrer = ?1";
+            let references = transaction
+                .prepare(sql)?
+                .query_map([row.id], |row| row.get(0))?
+                .take(MAX_REFERENCES.saturating_add(1))
+                .collect::<Result<Vec<String>, _>>()?;
+            Ok(Some((row, references)))
+        })?;
+        let file = database.path().to_owned();
+        drop(database);
+        let Some((row, references)) = found else { return Ok(None) };
+        let info = self.understand(path, row, references);
+        info.map(Some).map_err(|(field, message)| LocalStoreError::Row {
+            database: file,
+            path: full,
+            field,
+            message,
+        })
+    }
+
+    fn understand(
+        &self,
+        path: &StorePath,
+        row: RawRow,
+        references: Vec<String>,
+    ) -> Result<LocalPathInfo, (&'static str, String)> {
+        if references.len() > MAX_REFERENCES {
+            return Err(("references", format!("more than {MAX_REFERENCES}")));
+        }
+        let parse = |field, text: &str| {
+            self.store_dir.parse(text).map_err(|error| (field, error.to_string()))
+        };
+        let references = references
+            .iter()
+            .map(|text| parse("references", text))
+            .collect::<Result<BTreeSet<_>, _>>()?;
+        let nar_hash = NarHash::parse(&row.hash).map_err(|error| ("hash", error.to_string()))?;
+        let nar_size = row
+            .nar_size
+            .and_then(|size| u64::try_from(size).ok())
+            .filter(|size| *size > 0)
+            .ok_or_else(|| ("narSize", "missing or not positive".to_owned()))?;
+        let deriver = row
+            .deriver
+            .filter(|text| !text.is_empty())
+            .map(|text| parse("deriver", &text))
+            .transpose()?;
+        let signatures = row
+            .signatures
+            .as_deref()
+            .unwrap_or_default()
+            .split_ascii_whitespace()
+            .map(|text| text.parse::<Signature>().map_err(|error| ("sigs", error.to_string())))
+            .collect::<Result<_, _>>()?;
+        let ca = row
+            .ca
+            .filter(|text| !text.is_empty())
+            .map(|text| text.parse::<ContentAddress>().map_err(|error| ("ca", error.to_string())))
+            .transpose()?;
+        let info = PathInfo { path: path.clone(), nar_hash, nar_size, references };
+        Ok(LocalPathInfo { info, deriver, ultimate: row.ultimate, signatures, ca })
+    }
+}
+
+/// A row of ValidPaths as it is.
+struct RawRow {
+    id: i64,
+    hash: String,
+    nar_size: Option<i64>,
+    deriver: Option<String>,
+    ultimate: bool,
+    signatures: Option<String>,
+    ca: Option<String>,
+}
+
+impl RawRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            hash: row.get(1)?,
+            nar_size: row.get(2)?,
+            deriver: row.get(3)?,
+            ultimate: row.get::<_, Option<i64>>(4)?.unwrap_or_default() != 0,
+            signatures: row.get(5)?,
+            ca: row.get(6)?,
+        })
+    }
+}
