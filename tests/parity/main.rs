@@ -16,6 +16,7 @@
     reason = "tests state what they expect and may stop at the first surprise"
 )]
 
+mod flake;
 mod material;
 mod nix;
 mod published;
