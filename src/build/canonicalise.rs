@@ -18,10 +18,7 @@ use rustix::io::Errno;
 use super::BuildError;
 use super::outputs::handles::{self, Place};
 use super::outputs::rejection::{Rejection, Stop};
-
-/// Deepest nesting of a store object, the root counted (`narMaxDepth` of Nix
-/// 2.35): what lies deeper could not be put into a NAR.
-pub const MAX_DEPTH: usize = 64;
+use crate::nix::nar::MAX_DEPTH;
 
 /// Longest list of extended attribute names that Linux hands out
 /// (`XATTR_LIST_MAX`).
@@ -150,7 +147,7 @@ impl Canonicaliser {
             .map_err(|error| self.failed("look at", name, error))?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         if !matches!(kind, FileType::RegularFile | FileType::Directory | FileType::Symlink) {
-            let found = describe(kind);
+            let found = handles::describe(kind);
             return Err(Rejection::UnsupportedType { path: self.shown(name), found }.into());
         }
         if kind != FileType::Directory && stat.st_nlink > 1 && self.met_again(&stat, name) {
@@ -180,7 +177,9 @@ impl Canonicaliser {
         place.push(name.to_owned());
         let links = self.linked.entry(inode(stat)).or_default();
         links.places.push(place);
-        links.total = links.total.max(u64::from(stat.st_nlink));
+        #[allow(clippy::useless_conversion, reason = "the width depends on the machine")]
+        let total = u64::from(stat.st_nlink);
+        links.total = links.total.max(total);
         links.places.len() > 1
     }
 
@@ -330,15 +329,4 @@ const fn canonical_mode(mode: u32, directories: DirectoryRule) -> u32 {
     let directory = matches!(FileType::from_raw_mode(mode), FileType::Directory);
     let always = directory && matches!(directories, DirectoryRule::AlwaysSearchable);
     if always || mode & Mode::XUSR.bits() != 0 { 0o555 } else { 0o444 }
-}
-
-/// A file type in words.
-const fn describe(kind: FileType) -> &'static str {
-    match kind {
-        FileType::Fifo => "a fifo",
-        FileType::Socket => "a socket",
-        FileType::CharacterDevice => "a character device",
-        FileType::BlockDevice => "a block device",
-        _ => "of an unknown type",
-    }
 }

@@ -10,6 +10,7 @@
     reason = "building is touching the world: directories, processes and the clock"
 )]
 
+pub mod builtin;
 pub mod canonicalise;
 pub mod content_addressed;
 pub mod executor;
@@ -17,6 +18,7 @@ pub mod job;
 pub mod limits;
 pub mod log;
 pub mod outcome;
+pub mod output_checks;
 pub mod outputs;
 pub mod sandbox;
 pub mod schedule;

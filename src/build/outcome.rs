@@ -169,6 +169,12 @@ pub enum BuildError {
     /// Namespaces cannot be used here.
     #[error(transparent)]
     Namespace(#[from] crate::sys::namespace::NamespaceError),
+    /// An output could not be read.
+    #[error(transparent)]
+    Tree(#[from] crate::gather::tree::TreeError),
+    /// A fetched output could not be unpacked.
+    #[error(transparent)]
+    Restore(#[from] crate::gather::restore::RestoreError),
     /// The job contradicts itself or lacks something.
     #[error("bad build job: {0}")]
     Job(String),

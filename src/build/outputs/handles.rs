@@ -180,14 +180,6 @@ pub fn seal(opened: impl AsFd, mode: u32) -> Result<(), BuildError> {
     fs::futimens(&opened, &STORE_TIMES).map_err(BuildError::system("set a time"))
 }
 
-/// Sets the time of an open directory back to a store object's.
-///
-/// # Errors
-/// What the system says.
-pub fn reset_time(directory: impl AsFd) -> Result<(), BuildError> {
-    fs::futimens(&directory, &STORE_TIMES).map_err(BuildError::system("set a time"))
-}
-
 /// Makes a symbolic link with the time of a store object.
 ///
 /// # Errors
@@ -217,4 +209,33 @@ pub fn rename(
     new_name: &CStr,
 ) -> Result<(), BuildError> {
     fs::renameat(from, name, to, new_name).map_err(BuildError::path("move", text(name)))
+}
+
+/// Changes entries of a sealed directory: makes it writable for that time.
+///
+/// # Errors
+/// What the system says, or `change`.
+pub fn unlocked<E: From<BuildError>>(
+    directory: BorrowedFd<'_>,
+    change: impl FnOnce() -> Result<(), E>,
+) -> Result<(), E> {
+    let stat = fs::fstat(directory).map_err(BuildError::system("look at a directory"))?;
+    fs::fchmod(directory, Mode::RWXU).map_err(BuildError::system("change a mode"))?;
+    change()?;
+    seal(directory, stat.st_mode & 0o7777)?;
+    Ok(())
+}
+
+/// A file type in words.
+pub const fn describe(kind: FileType) -> &'static str {
+    match kind {
+        FileType::RegularFile => "a regular file",
+        FileType::Directory => "a directory",
+        FileType::Symlink => "a symbolic link",
+        FileType::Fifo => "a fifo",
+        FileType::Socket => "a socket",
+        FileType::CharacterDevice => "a character device",
+        FileType::BlockDevice => "a block device",
+        FileType::Unknown => "of an unknown type",
+    }
 }

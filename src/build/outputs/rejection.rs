@@ -1,7 +1,7 @@
 //! Why an output is refused, apart from why we failed to look at it.
 
 use crate::build::BuildError;
-use crate::build::canonicalise::MAX_DEPTH;
+use crate::nix::nar::MAX_DEPTH;
 
 /// What an output does that Nix would not take into its store. Paths are
 /// made safe to print.
@@ -56,6 +56,12 @@ pub enum Rejection {
     /// A fixed output that refers to store paths.
     #[error("a fixed output must not refer to store paths, and it refers to {}", .0.join(", "))]
     FixedReferences(Vec<String>),
+    /// An output whose address cannot express its references.
+    #[error("it has no store path: {0}")]
+    NoPath(String),
+    /// What canonicalising did not notice and archiving did.
+    #[error("it cannot be archived: {0}")]
+    NotArchivable(String),
     /// Replacing hashes in names gives two entries the same name.
     #[error("'{path}' cannot take the name '{name}' that its hashes demand: it is taken")]
     NameTaken {

@@ -1,0 +1,112 @@
+//! Fresh copies of canonicalised trees, out of reach of anyone who may still
+//! hold a handle to the originals.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use rustix::fs::{self, AtFlags, FileType, Mode, Stat};
+
+use super::handles::{self, Place};
+use super::rejection::{Rejection, Stop};
+use crate::build::BuildError;
+use crate::nix::nar::MAX_DEPTH;
+
+/// Permission bits of a store object.
+const SEALED: u32 = 0o555;
+
+/// Copies the object `name` of one directory to `new_name` of another. The
+/// original has been canonicalised; only file contents may have changed since.
+///
+/// # Errors
+/// [`Stop::Rejected`] if it holds what no store object may hold after all.
+pub fn copy(
+    from: BorrowedFd<'_>,
+    name: &CStr,
+    to: BorrowedFd<'_>,
+    new_name: &CStr,
+) -> Result<(), Stop> {
+    copy_entry(from, name, to, new_name, 0)
+}
+
+fn copy_entry(
+    from: BorrowedFd<'_>,
+    name: &CStr,
+    to: BorrowedFd<'_>,
+    new_name: &CStr,
+    depth: usize,
+) -> Result<(), Stop> {
+    if depth >= MAX_DEPTH {
+        return Err(Rejection::TooDeep { path: handles::text(name) }.into());
+    }
+    let stat = handles::look(from, name)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => copy_file(from, name, &stat, to, new_name)?,
+        FileType::Symlink => handles::link(to, new_name, &handles::target(from, name)?)?,
+        FileType::Directory => {
+            let source = handles::enter(from, name)?;
+            fs::mkdirat(to, new_name, Mode::RWXU)
+                .map_err(BuildError::path("create", handles::text(new_name)))?;
+            let copy = handles::enter(to, new_name)?;
+            for (child, _) in handles::entries(source.as_fd())? {
+                copy_entry(source.as_fd(), &child, copy.as_fd(), &child, depth + 1)?;
+            }
+            handles::seal(&copy, stat.st_mode & SEALED)?;
+        }
+        other => {
+            let (path, found) = (handles::text(name), handles::describe(other));
+            return Err(Rejection::UnsupportedType { path, found }.into());
+        }
+    }
+    Ok(())
+}
+
+fn copy_file(
+    from: BorrowedFd<'_>,
+    name: &CStr,
+    stat: &Stat,
+    to: BorrowedFd<'_>,
+    new_name: &CStr,
+) -> Result<(), BuildError> {
+    let mut source = handles::open_file(from, name)?;
+    let mut copy = handles::create(to, new_name)?;
+    io::copy(&mut source, &mut copy).map_err(|source| BuildError::Path {
+        action: "copy",
+        path: handles::text(name).into(),
+        source,
+    })?;
+    handles::seal(&copy, stat.st_mode & SEALED)
+}
+
+/// Gives the file at `places` (all of them links to it) an inode of its own:
+/// further links to the old one, wherever they are, no longer lead here.
+///
+/// # Errors
+/// What the system says.
+pub fn separate(root: BorrowedFd<'_>, places: &[Place]) -> Result<(), BuildError> {
+    let temporary = handles::temporary_name();
+    let mut copied: Option<&Place> = None;
+    for place in places {
+        let (parent, name) = handles::reach(root, place)?;
+        if let Some(copied) = copied {
+            let (directory, copy) = handles::reach(root, copied)?;
+            fs::linkat(&directory, copy, root, &temporary, AtFlags::empty())
+                .map_err(BuildError::path("link", handles::text(copy)))?;
+        } else {
+            let stat = handles::look(parent.as_fd(), name)?;
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+                handles::link(root, &temporary, &handles::target(parent.as_fd(), name)?)?;
+            } else {
+                copy_file(parent.as_fd(), name, &stat, root, &temporary)?;
+            }
+        }
+        copied.get_or_insert(place);
+        let replace = || handles::rename(root, &temporary, parent.as_fd(), name);
+        if place.len() > 1 {
+            handles::unlocked(parent.as_fd(), replace)?;
+        } else {
+            replace()?;
+        }
+    }
+    Ok(())
+}
