@@ -38,6 +38,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Show what a NAR, narinfo, derivation or lock file says, strictly read
+    Inspect(Box<InspectArgs>),
     /// Remove what earlier runs have left in the state directory
     Clean(Box<CleanArgs>),
 }

@@ -9,6 +9,7 @@ pub mod clean;
 pub mod cli;
 mod deliver;
 mod environment;
+pub mod inspect;
 pub mod options;
 mod size;
 pub mod time;
@@ -83,6 +84,9 @@ fn dispatch(environment: &Environment) -> Exit {
         Err(error) => return answer_usage(&error, environment),
     };
     match &cli.command {
+        Command::Inspect(args) => {
+            finish(&args.output, environment, |_| inspect::run(args, environment))
+        }
         Command::Clean(args) => {
             finish(&args.output, environment, |_| clean::run(args, environment))
         }

@@ -7,6 +7,7 @@
 pub mod envelope;
 pub mod exit;
 pub mod human;
+pub mod inspect;
 pub mod json;
 pub mod progress;
 pub mod rebuild;

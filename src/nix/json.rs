@@ -1,0 +1,584 @@
+//! JSON, read strictly and with places: every value knows its byte offset,
+//! and no key is lost when an object names one twice.
+//!
+//! Follows RFC 8259. Readers that keep only one of two equal keys disagree on
+//! which, so a doubled key lets one file mean two things.
+//! The reader does not recurse.
+
+use std::collections::HashMap;
+use std::fmt;
+
+/// Longest text that is read. The longest genuine `flake.lock` known has some
+/// hundred kilobytes.
+pub const MAX_LEN: usize = 64 << 20;
+
+/// Deepest nesting that is read. A `flake.lock` nests six levels.
+pub const MAX_DEPTH: usize = 128;
+
+/// A text that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// The value.
+    pub root: Node,
+    /// Keys that stand twice in one object, in the order they were met.
+    pub duplicates: Vec<DuplicateKey>,
+}
+
+/// A value with its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Offset of its first byte.
+    pub offset: usize,
+    /// What it is.
+    pub value: Value,
+}
+
+/// A value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number, as written.
+    Number(String),
+    /// A string, its escapes resolved.
+    String(String),
+    /// The items.
+    Array(Vec<Node>),
+    /// The members as they stand, doubled keys included.
+    Object(Vec<Member>),
+}
+
+/// A member of an object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    /// Its key.
+    pub key: String,
+    /// Offset of the key's opening quote.
+    pub offset: usize,
+    /// Its value.
+    pub value: Node,
+}
+
+/// A key that stands twice.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DuplicateKey {
+    /// The keys and indices that lead to the object.
+    pub path: Vec<String>,
+    /// The key.
+    pub key: String,
+    /// Where it stands first.
+    pub first: usize,
+    /// Where it stands again.
+    pub again: usize,
+}
+
+/// Why a text is no JSON.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("at byte {offset}: {defect}")]
+pub struct JsonError {
+    /// Where.
+    pub offset: usize,
+    /// What.
+    pub defect: Defect,
+}
+
+/// What is wrong with a text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Defect {
+    /// Too long.
+    #[error("the text has {0} bytes (at most {MAX_LEN} are read)")]
+    TooLong(usize),
+    /// Too deep.
+    #[error("more than {MAX_DEPTH} levels nest")]
+    TooDeep,
+    /// No UTF-8.
+    #[error("the text is not UTF-8")]
+    NotUtf8,
+    /// The text stops in the middle.
+    #[error("the text ends where {0} is expected")]
+    Ended(&'static str),
+    /// Something else than the grammar allows.
+    #[error("found {found} where {expected} is expected")]
+    Unexpected {
+        /// What stands there.
+        found: Shown,
+        /// What may stand there.
+        expected: &'static str,
+    },
+    /// A control character inside a string.
+    #[error("control character {0:#04x} in a string (expected an escape)")]
+    Control(u8),
+    /// A backslash before something that cannot be escaped.
+    #[error("bad escape in a string")]
+    Escape,
+    /// Half of a surrogate pair.
+    #[error("half of a surrogate pair in a string")]
+    Surrogate,
+    /// A number that breaks the grammar.
+    #[error("bad number")]
+    Number,
+}
+
+/// A byte as it is shown in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown(u8);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_ascii_graphic() {
+            write!(f, "'{}'", char::from(self.0))
+        } else {
+            write!(f, "byte {:#04x}", self.0)
+        }
+    }
+}
+
+impl Node {
+    /// The members, if it is an object.
+    #[must_use]
+    pub fn members(&self) -> Option<&[Member]> {
+        match &self.value {
+            Value::Object(members) => Some(members),
+            _ => None,
+        }
+    }
+
+    /// The value of a key, if it is an object that has it; of two the last, as
+    /// Nix reads it.
+    #[must_use]
+    pub fn member(&self, key: &str) -> Option<&Self> {
+        self.members()?.iter().rev().find(|member| member.key == key).map(|member| &member.value)
+    }
+
+    /// The text, if it is a string.
+    #[must_use]
+    pub fn string(&self) -> Option<&str> {
+        match &self.value {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What it is, in a word.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Null => "null",
+            Value::Bool(_) => "a boolean",
+            Value::Number(_) => "a number",
+            Value::String(_) => "a string",
+            Value::Array(_) => "an array",
+            Value::Object(_) => "an object",
+        }
+    }
+}
+
+/// Reads a whole text.
+///
+/// # Errors
+/// The first byte that breaks the grammar or a bound.
+pub fn parse(bytes: &[u8]) -> Result<Document, JsonError> {
+    let fail = |offset, defect| Err(JsonError { offset, defect });
+    if bytes.len() > MAX_LEN {
+        return fail(MAX_LEN, Defect::TooLong(bytes.len()));
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => return fail(error.valid_up_to(), Defect::NotUtf8),
+    };
+    let mut reader = Reader { text, at: 0 };
+    let mut duplicates = Vec::new();
+    let root = reader.document(&mut duplicates)?;
+    reader.blanks();
+    match reader.peek() {
+        None => Ok(Document { root, duplicates }),
+        Some(byte) => fail(
+            reader.at,
+            Defect::Unexpected { found: Shown(byte), expected: "the end of the text" },
+        ),
+    }
+}
+
+/// An array or object under way.
+struct Frame {
+    offset: usize,
+    inside: Inside,
+}
+
+enum Inside {
+    Array(Vec<Node>),
+    Object { members: Vec<Member>, seen: HashMap<String, usize>, key: (String, usize) },
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn rest(&self) -> &'a str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn blanks(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    const fn error(&self, defect: Defect) -> JsonError {
+        JsonError { offset: self.at, defect }
+    }
+
+    fn unexpected(&self, expected: &'static str) -> JsonError {
+        self.error(match self.peek() {
+            Some(found) => Defect::Unexpected { found: Shown(found), expected },
+            None => Defect::Ended(expected),
+        })
+    }
+
+    fn document(&mut self, duplicates: &mut Vec<DuplicateKey>) -> Result<Node, JsonError> {
+        let mut open: Vec<Frame> = Vec::new();
+        loop {
+            self.blanks();
+            let offset = self.at;
+            let mut done = match self.peek() {
+                Some(bracket @ (b'[' | b'{')) => {
+                    if open.len() >= MAX_DEPTH {
+                        return Err(self.error(Defect::TooDeep));
+                    }
+                    self.at += 1;
+                    self.blanks();
+                    let empty = if bracket == b'[' { b']' } else { b'}' };
+                    if self.peek() == Some(empty) {
+                        self.at += 1;
+                        let value = if bracket == b'[' {
+                            Value::Array(Vec::new())
+                        } else {
+                            Value::Object(Vec::new())
+                        };
+                        Node { offset, value }
+                    } else if bracket == b'[' {
+                        open.push(Frame { offset, inside: Inside::Array(Vec::new()) });
+                        continue;
+                    } else {
+                        let key = self.key()?;
+                        let seen = HashMap::from([(key.0.clone(), key.1)]);
+                        let inside = Inside::Object { members: Vec::new(), seen, key };
+                        open.push(Frame { offset, inside });
+                        continue;
+                    }
+                }
+                _ => Node { offset, value: self.scalar()? },
+            };
+            // A finished value goes into what encloses it, which may be
+            // finished by that in turn.
+            loop {
+                let Some(frame) = open.last_mut() else { return Ok(done) };
+                self.blanks();
+                let more = match (&frame.inside, self.peek()) {
+                    (_, Some(b',')) => true,
+                    (Inside::Array(_), Some(b']')) | (Inside::Object { .. }, Some(b'}')) => false,
+                    (Inside::Array(_), _) => return Err(self.unexpected("',' or ']'")),
+                    (Inside::Object { .. }, _) => return Err(self.unexpected("',' or '}'")),
+                };
+                self.at += 1;
+                let mut doubled = None;
+                match &mut frame.inside {
+                    Inside::Array(items) => items.push(done),
+                    Inside::Object { members, seen, key } => {
+                        let (name, offset) = std::mem::take(key);
+                        members.push(Member { key: name, offset, value: done });
+                        if more {
+                            self.blanks();
+                            *key = self.key()?;
+                            if let Some(first) = seen.get(&key.0) {
+                                doubled = Some((key.0.clone(), *first, key.1));
+                            } else {
+                                seen.insert(key.0.clone(), key.1);
+                            }
+                        }
+                    }
+                }
+                if let Some((key, first, again)) = doubled {
+                    duplicates.push(DuplicateKey { path: path_of(&open), key, first, again });
+                }
+                if more {
+                    break;
+                }
+                let Some(Frame { offset, inside }) = open.pop() else {
+                    return Err(self.unexpected("the end of the text"));
+                };
+                done = match inside {
+                    Inside::Array(items) => Node { offset, value: Value::Array(items) },
+                    Inside::Object { members, .. } => {
+                        Node { offset, value: Value::Object(members) }
+                    }
+                };
+            }
+        }
+    }
+
+    /// A key with its colon.
+    fn key(&mut self) -> Result<(String, usize), JsonError> {
+        let offset = self.at;
+        if self.peek() != Some(b'"') {
+            return Err(self.unexpected("a key in quotes"));
+        }
+        let key = self.string()?;
+        self.blanks();
+        if self.peek() != Some(b':') {
+            return Err(self.unexpected("':'"));
+        }
+        self.at += 1;
+        Ok((key, offset))
+    }
+
+    fn scalar(&mut self) -> Result<Value, JsonError> {
+        for (word, value) in
+            [("null", Value::Null), ("true", Value::Bool(true)), ("false", Value::Bool(false))]
+        {
+            if self.rest().starts_with(word) {
+                self.at += word.len();
+                return Ok(value);
+            }
+        }
+        match self.peek() {
+            Some(b'"') => self.string().map(Value::String),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => Err(self.unexpected("a value")),
+        }
+    }
+
+    fn number(&mut self) -> Result<Value, JsonError> {
+        let start = self.at;
+        let bad = JsonError { offset: start, defect: Defect::Number };
+        let digits = |reader: &mut Self| {
+            let from = reader.at;
+            while let Some(b'0'..=b'9') = reader.peek() {
+                reader.at += 1;
+            }
+            reader.at - from
+        };
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        let zero = self.peek() == Some(b'0');
+        let whole = digits(self);
+        if whole == 0 || (zero && whole > 1) {
+            return Err(bad);
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            if digits(self) == 0 {
+                return Err(bad);
+            }
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            if digits(self) == 0 {
+                return Err(bad);
+            }
+        }
+        Ok(Value::Number(self.text.get(start..self.at).unwrap_or_default().to_owned()))
+    }
+
+    fn string(&mut self) -> Result<String, JsonError> {
+        self.at += 1;
+        let mut text = String::new();
+        loop {
+            let rest = self.rest();
+            let plain = rest
+                .bytes()
+                .position(|byte| byte == b'"' || byte == b'\\' || byte < 0x20)
+                .unwrap_or(rest.len());
+            text.push_str(rest.get(..plain).unwrap_or_default());
+            self.at += plain;
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(text);
+                }
+                Some(b'\\') => text.push(self.escape()?),
+                Some(byte) => return Err(self.error(Defect::Control(byte))),
+                None => return Err(self.error(Defect::Ended("the closing quote of a string"))),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<char, JsonError> {
+        let start = self.at;
+        let bad = JsonError { offset: start, defect: Defect::Escape };
+        let letter = self.text.as_bytes().get(start + 1).copied();
+        self.at += 2;
+        Ok(match letter {
+            Some(plain @ (b'"' | b'\\' | b'/')) => char::from(plain),
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => {
+                let lone = JsonError { offset: start, defect: Defect::Surrogate };
+                let first = self.hex4().ok_or_else(|| bad.clone())?;
+                let mut units = vec![first];
+                if (0xd800..0xdc00).contains(&first) {
+                    if !self.rest().starts_with("\\u") {
+                        return Err(lone);
+                    }
+                    self.at += 2;
+                    units.push(self.hex4().ok_or(bad)?);
+                }
+                match char::decode_utf16(units).collect::<Result<Vec<_>, _>>().as_deref() {
+                    Ok([character]) => *character,
+                    _ => return Err(lone),
+                }
+            }
+            _ => return Err(bad),
+        })
+    }
+
+    fn hex4(&mut self) -> Option<u16> {
+        let digits = self.text.get(self.at..self.at + 4)?;
+        if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        self.at += 4;
+        u16::from_str_radix(digits, 16).ok()
+    }
+}
+
+/// The keys and indices that lead into the innermost open object.
+fn path_of(open: &[Frame]) -> Vec<String> {
+    let above = open.len().saturating_sub(1);
+    open.iter()
+        .take(above)
+        .map(|frame| match &frame.inside {
+            Inside::Array(items) => items.len().to_string(),
+            Inside::Object { key, .. } => key.0.clone(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `serde_json` makes of the same value.
+    fn plain(node: &Node) -> serde_json::Value {
+        match &node.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(value) => (*value).into(),
+            Value::Number(text) => serde_json::from_str(text).unwrap(),
+            Value::String(text) => text.clone().into(),
+            Value::Array(items) => items.iter().map(plain).collect(),
+            Value::Object(members) => {
+                members.iter().map(|one| (one.key.clone(), plain(&one.value))).collect()
+            }
+        }
+    }
+
+    #[test]
+    fn agrees_with_another_reader() {
+        for text in [
+            "null",
+            " [ ] ",
+            "{}",
+            "[1,-0,1.5e+3,2E-2,0.1]",
+            r#""a\"\\\/\b\f\n\r\tA\u00e9\ud83d\ude00é""#,
+            r#"{"a":{"b":[{},[[]],"x"]},"":false}"#,
+            "[[[[[1]]]],true]",
+            "",
+            "[",
+            "]",
+            "{",
+            "[1,]",
+            "{\"a\":1,}",
+            "{a:1}",
+            "01",
+            "1.",
+            ".5",
+            "-",
+            "1e",
+            "+1",
+            "nul",
+            "\"a",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"\\ud800\"",
+            "\"\\udc00\"",
+            "\"\\ud800\\u0041\"",
+            "\"\n\"",
+            "1 2",
+            "[1 2]",
+            "{\"a\" 1}",
+            "{\"a\":}",
+            "[,1]",
+            "truefalse",
+            "\u{feff}{}",
+            "{\"a\":1 \"b\":2}",
+        ] {
+            let theirs = serde_json::from_str::<serde_json::Value>(text).ok();
+            let ours = parse(text.as_bytes()).ok().map(|document| plain(&document.root));
+            assert_eq!(ours, theirs, "{text}");
+        }
+    }
+
+    #[test]
+    fn places_are_right() {
+        let document = parse(br#"{"a": [10, {"b": "c"}]}"#).unwrap();
+        let list = document.root.member("a").unwrap();
+        assert_eq!(list.offset, 6);
+        let Value::Array(items) = &list.value else { panic!("no array") };
+        assert_eq!(items[0].offset, 7);
+        assert_eq!(items[1].members().unwrap()[0].offset, 12);
+        for (text, offset) in
+            [("[1,]", 3), ("{\"a\":nul}", 5), ("[1", 2), ("  x", 2), ("[\"a\u{1}\"]", 3)]
+        {
+            assert_eq!(parse(text.as_bytes()).unwrap_err().offset, offset, "{text}");
+        }
+        assert_eq!(
+            parse(b"[\"\xff\"]").unwrap_err(),
+            JsonError { offset: 2, defect: Defect::NotUtf8 }
+        );
+    }
+
+    #[test]
+    fn doubled_keys_are_named() {
+        let document = parse(br#"{"n":[0,{"x":1,"y":{"x":2},"\u0078":3,"x":4}],"n":5}"#).unwrap();
+        let doubled: Vec<_> = document
+            .duplicates
+            .iter()
+            .map(|one| (one.path.join("."), one.key.as_str(), one.first, one.again))
+            .collect();
+        assert_eq!(
+            doubled,
+            [
+                ("n.1".to_owned(), "x", 9, 27),
+                ("n.1".to_owned(), "x", 9, 38),
+                (String::new(), "n", 1, 46)
+            ]
+        );
+        assert_eq!(document.root.member("n").unwrap().value, Value::Number("5".to_owned()));
+    }
+
+    #[test]
+    fn depth_is_bounded_without_recursion() {
+        let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(parse(deep(MAX_DEPTH).as_bytes()).is_ok());
+        assert_eq!(
+            parse(deep(MAX_DEPTH + 1).as_bytes()).unwrap_err(),
+            JsonError { offset: MAX_DEPTH, defect: Defect::TooDeep }
+        );
+        assert_eq!(parse("[".repeat(1_000_000).as_bytes()).unwrap_err().defect, Defect::TooDeep);
+    }
+}

@@ -1,0 +1,138 @@
+//! A lock file's facts.
+
+use serde_json::{Map, Value, json};
+
+use super::Facts;
+use crate::nix::flake_lock::{Attribute, FlakeLock, LockInput, LockNode, without_secrets};
+use crate::nix::store_path::StoreDir;
+use crate::report::{Column, Section, Table};
+
+impl Facts for FlakeLock {
+    fn json(&self, _: &StoreDir) -> Value {
+        let nodes: Map<String, Value> = self
+            .nodes
+            .iter()
+            .map(|(name, node)| {
+                let inputs: Map<String, Value> = node
+                    .inputs
+                    .iter()
+                    .map(|(name, input)| {
+                        let value = match input {
+                            LockInput::Node(target) => json!({ "node": target }),
+                            LockInput::Follows(path) => json!({ "follows": path }),
+                        };
+                        (name.clone(), value)
+                    })
+                    .collect();
+                let value = json!({
+                    "byte_offset": node.offset,
+                    "flake": node.flake,
+                    "inputs": inputs,
+                    "locked": attributes(&node.locked),
+                    "original": attributes(&node.original),
+                });
+                (name.clone(), value)
+            })
+            .collect();
+        let duplicates: Vec<Value> = self
+            .duplicates
+            .iter()
+            .map(|one| {
+                json!({
+                    "path": one.path, "key": one.key, "byte_offset": one.first,
+                    "again_at_byte_offset": one.again,
+                })
+            })
+            .collect();
+        json!({
+            "version": self.version,
+            "root": self.root,
+            "node_count": self.nodes.len(),
+            "nodes": nodes,
+            "duplicate_keys": duplicates,
+        })
+    }
+
+    fn sections(&self, _: &StoreDir) -> Vec<Section> {
+        let entries = vec![
+            ("version".into(), self.version.to_string().into()),
+            ("nodes".into(), self.nodes.len().to_string().into()),
+            ("root".into(), self.root.as_str().into()),
+        ];
+        let inputs = self.nodes.get(&self.root).map(|root| &root.inputs);
+        let rows = inputs
+            .into_iter()
+            .flatten()
+            .map(|(name, input)| {
+                let target = match input {
+                    LockInput::Node(target) => target.clone(),
+                    LockInput::Follows(path) => format!("follows {}", path.join("/")),
+                };
+                vec![name.as_str().into(), target.into()]
+            })
+            .collect();
+        let nodes = self
+            .nodes
+            .iter()
+            .filter(|(name, _)| **name != self.root)
+            .map(|(name, node)| {
+                let rev = text(node, "rev").unwrap_or_default();
+                vec![
+                    name.as_str().into(),
+                    source(node).into(),
+                    rev.into(),
+                    text(node, "narHash").unwrap_or_default().into(),
+                ]
+            })
+            .collect();
+        vec![
+            Section::Facts { title: String::new(), entries },
+            Section::Table(Table {
+                title: "Inputs of the flake".into(),
+                columns: vec![Column::text("input"), Column::text("node")],
+                rows,
+            }),
+            Section::Table(Table {
+                title: "Locked nodes".into(),
+                columns: ["node", "source", "rev", "narHash"].map(Column::text).into(),
+                rows: nodes,
+            }),
+        ]
+    }
+}
+
+fn text(node: &LockNode, name: &str) -> Option<String> {
+    match node.locked.get(name) {
+        Some(Attribute::Text(text)) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// Where a node comes from, in a word.
+fn source(node: &LockNode) -> String {
+    let kind = text(node, "type").unwrap_or_default();
+    let place = text(node, "url")
+        .map(|url| without_secrets(&url))
+        .or_else(|| text(node, "path"))
+        .or_else(|| Some(format!("{}/{}", text(node, "owner")?, text(node, "repo")?)))
+        .or_else(|| text(node, "id"))
+        .unwrap_or_default();
+    if kind.is_empty() { place } else { format!("{kind}:{place}") }
+}
+
+fn attributes(from: &std::collections::BTreeMap<String, Attribute>) -> Map<String, Value> {
+    from.iter()
+        .map(|(name, value)| {
+            let value = match value {
+                Attribute::Text(text) if name == "url" => without_secrets(text).into(),
+                Attribute::Text(text) => text.as_str().into(),
+                Attribute::Bool(value) => (*value).into(),
+                // A number no type of ours can hold is shown as it is written.
+                Attribute::Number(number) => {
+                    serde_json::from_str(number).unwrap_or_else(|_| number.as_str().into())
+                }
+            };
+            (name.clone(), value)
+        })
+        .collect()
+}
