@@ -1,6 +1,6 @@
 //! `verify inspect`: what one file says, strictly read.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::cli::{FileKind, InspectArgs};
 use super::deliver::show;
@@ -8,6 +8,7 @@ use super::{Environment, ToolError};
 use crate::check::inspect::derivation::Name;
 use crate::check::inspect::narinfo::{Expected, Trust};
 use crate::check::inspect::{derivation, lock, nar, narinfo};
+use crate::gather::drv_files::DrvFiles;
 use crate::gather::input::Input;
 use crate::gather::modulo_inputs;
 use crate::nix::derivation::aterm::MAX_DRV_LEN;
@@ -68,10 +69,12 @@ pub fn run(args: &InspectArgs, environment: &Environment) -> Result<Report, Tool
                 Ok(drv) => drv,
                 Err(done) => return Ok(report::inspect::derivation(done, &store_dir)),
             };
-            let mut directories: Vec<PathBuf> =
-                args.drv_dirs.iter().map(|dir| environment.absolute(dir)).collect();
-            directories.extend(path.parent().map(Path::to_owned));
-            let inputs = modulo_inputs::read(&drv, &directories, &store_dir)
+            let mut files = DrvFiles::new(store_dir.clone());
+            let named = args.drv_dirs.iter().map(|directory| environment.absolute(directory));
+            for directory in named.chain(path.parent().map(Path::to_owned)) {
+                files.add_directory(&directory);
+            }
+            let inputs = modulo_inputs::read(&drv, &files)
                 .map_err(|error| ToolError::failed("read the derivations of inputs", error))?;
             let name = wanted.map_or_else(|| name_of(&args.file), Name::Path);
             let done = derivation::inspect(&subject, drv, &name, &inputs, &store_dir);

@@ -70,20 +70,20 @@ impl Answers {
         self.coverage.not_run.push(NotRun { check: check.to_owned(), because: because.into() });
     }
 
-    /// The examination of a file of that `kind`.
+    /// The examination of the file.
     #[must_use]
-    pub fn into_examination(self, kind: &str, facts: serde_json::Value) -> Examination {
+    pub fn into_examination(self, facts: serde_json::Value) -> Examination {
         let failed = self.findings.iter().any(|finding| finding.level >= Level::Error);
         let (verdict, status) = if failed {
-            (Verdict::Fail, format!("bad {kind}"))
+            (Verdict::Fail, "bad")
         } else if self.coverage.inconclusive.is_empty() {
-            (Verdict::Pass, format!("sound {kind}"))
+            (Verdict::Pass, "sound")
         } else {
-            (Verdict::Inconclusive, format!("unproven {kind}"))
+            (Verdict::Inconclusive, "unproven")
         };
         Examination {
             command: "inspect",
-            subjects: vec![Subject { id: self.subject, verdict, status }],
+            subjects: vec![Subject { id: self.subject, verdict, status: status.to_owned() }],
             facts,
             findings: self.findings,
             coverage: self.coverage,

@@ -27,29 +27,29 @@ trait Facts {
 /// The report about a NAR.
 #[must_use]
 pub fn nar(done: Inspected<NarFacts>, store_dir: &StoreDir) -> Report {
-    report("NAR", "nar", done.facts.as_ref(), done.answers, store_dir)
+    report(("NAR", "NARs"), "nar", done.facts.as_ref(), done.answers, store_dir)
 }
 
 /// The report about a narinfo.
 #[must_use]
 pub fn narinfo(done: Inspected<NarInfoFacts>, store_dir: &StoreDir) -> Report {
-    report("narinfo", "narinfo", done.facts.as_ref(), done.answers, store_dir)
+    report(("narinfo", "narinfos"), "narinfo", done.facts.as_ref(), done.answers, store_dir)
 }
 
 /// The report about a derivation.
 #[must_use]
 pub fn derivation(done: Inspected<DerivationFacts>, store_dir: &StoreDir) -> Report {
-    report("derivation", "drv", done.facts.as_ref(), done.answers, store_dir)
+    report(("derivation", "derivations"), "drv", done.facts.as_ref(), done.answers, store_dir)
 }
 
 /// The report about a lock file.
 #[must_use]
 pub fn lock(done: Inspected<FlakeLock>, store_dir: &StoreDir) -> Report {
-    report("lock file", "lock", done.facts.as_ref(), done.answers, store_dir)
+    report(("lock file", "lock files"), "lock", done.facts.as_ref(), done.answers, store_dir)
 }
 
 fn report<F: Facts>(
-    noun: &str,
+    noun: (&'static str, &'static str),
     kind: &str,
     facts: Option<&F>,
     answers: Answers,
@@ -62,6 +62,5 @@ fn report<F: Facts>(
         }
     }
     let sections = facts.map(|facts| facts.sections(store_dir)).unwrap_or_default();
-    Report::from(answers.into_examination(noun, public))
-        .with_view(View { sections, noun: Some(("file", "files")) })
+    Report::from(answers.into_examination(public)).with_view(View { sections, noun: Some(noun) })
 }
