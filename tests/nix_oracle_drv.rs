@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use nix_verify::nix::derivation::graph_text::{GraphNode, closure, graph_json, graph_text};
+use nix_verify::nix::derivation::graph_text::{GraphNode, exported, graph_json, graph_text};
 use nix_verify::nix::derivation::modulo::MergeRule;
 use nix_verify::nix::derivation::options::Options;
 use nix_verify::nix::derivation::paths::PathChecker;
@@ -123,11 +123,14 @@ impl Oracle {
             .collect()
     }
 
-    /// What the store knows of the closure of `path`.
-    fn nodes(&self, path: &str) -> BTreeMap<StorePath, GraphNode> {
-        let text = self.run("nix", &["path-info", "--json", "-r", path]).concat();
+    /// What the store knows, and its derivations.
+    fn graph(&self) -> (BTreeMap<StorePath, GraphNode>, BTreeMap<StorePath, Derivation>) {
+        let text = self.run("nix", &["path-info", "--json", "--all"]).concat();
         let infos: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
-        infos
+        let parse = |text: &Vec<u8>| Derivation::parse(text, &store()).unwrap();
+        let drvs = self.derivations();
+        let drvs = drvs.iter().map(|(path, text)| (path.clone(), parse(text))).collect();
+        let nodes = infos
             .iter()
             .map(|info| {
                 let references = info["references"].as_array().unwrap();
@@ -139,7 +142,8 @@ impl Oracle {
                 };
                 (stored(info["path"].as_str().unwrap()), node)
             })
-            .collect()
+            .collect();
+        (nodes, drvs)
     }
 }
 
@@ -390,13 +394,10 @@ fn compare_attrs(nix: &Oracle, file: &Path, with_graphs: bool) {
     let out = nix.run("nix-build", &["--no-out-link", file.to_str().unwrap()]).remove(0);
     let (outputs, rewrites) = outputs_of(&drv);
     let options = Options::of(&drv, &store()).unwrap();
+    let (nodes, drvs) = nix.graph();
     let mut graphs = BTreeMap::new();
     for (name, roots) in &options.export_references_graph {
-        let mut nodes = BTreeMap::new();
-        for root in roots {
-            nodes.extend(nix.nodes(&store().full(root)));
-        }
-        let paths = closure(roots, &nodes).unwrap();
+        let paths = exported(roots, &nodes, &drvs).unwrap();
         graphs.insert(name.clone(), graph_json(&paths, &nodes, &store(), false).unwrap());
     }
     assert_eq!(!graphs.is_empty(), with_graphs);
@@ -457,7 +458,7 @@ fn references_graphs_are_the_bytes_nix_writes() {
         "structured-graph.nix",
         format!(
             r#"let {graph} in derivation {{ name = "graphs"; {COPY} __structuredAttrs = true;
-               exportReferencesGraph = {{ all = [ high text ]; "one" = [ low.dev ]; none = [ ]; }}; }}"#
+               exportReferencesGraph = {{ all = [ high text ]; "one" = [ low.dev ]; none = [ ]; drvs = [ high.drvPath ]; }}; }}"#
         ),
     );
     compare_attrs(&nix, &file, true);
@@ -465,8 +466,8 @@ fn references_graphs_are_the_bytes_nix_writes() {
     let file = nix.write(
         "plain-graph.nix",
         format!(
-            r#"let {graph} in mk {{ name = "plain"; exportReferencesGraph = [ "g.one-1" high "_two" low.dev "text" text ];
-               args = [ "-c" "mkdir $out; cp g.one-1 _two text $out" ]; }}"#
+            r#"let {graph} in mk {{ name = "plain"; exportReferencesGraph = [ "g.one-1" high "_two" low.dev "text" text "drvs" high.drvPath ];
+               args = [ "-c" "mkdir $out; cp g.one-1 _two text drvs $out" ]; }}"#
         ),
     );
     let file = file.to_str().unwrap();
@@ -474,11 +475,10 @@ fn references_graphs_are_the_bytes_nix_writes() {
     let drv = Derivation::parse(&fs::read(nix.real(&drv_path)).unwrap(), &store()).unwrap();
     let out = nix.run("nix-build", &["--no-out-link", file]).remove(0);
     let options = Options::of(&drv, &store()).unwrap();
-    assert_eq!(options.export_references_graph.len(), 3);
+    assert_eq!(options.export_references_graph.len(), 4);
+    let (nodes, drvs) = nix.graph();
     for (name, roots) in &options.export_references_graph {
-        let root = roots.first().unwrap();
-        let nodes = nix.nodes(&store().full(root));
-        let paths = closure(roots, &nodes).unwrap();
+        let paths = exported(roots, &nodes, &drvs).unwrap();
         let ours = graph_text(&paths, &nodes, &store()).unwrap();
         let theirs = fs::read_to_string(nix.real(&out).join(name)).unwrap();
         assert_eq!(ours, theirs, "{name}");

@@ -1,6 +1,9 @@
 //! Damaged derivations: each is refused at the right byte for the right reason.
 
-use nix_verify::nix::derivation::Derivation;
+use std::collections::BTreeMap;
+
+use nix_verify::nix::derivation::options::Options;
+use nix_verify::nix::derivation::{Derivation, check_paths};
 use nix_verify::nix::store_path::StoreDir;
 
 const A: &str = "/nix/store/0hm2f1psjpcwg8fijsmr4wwxrx59s092-a";
@@ -161,4 +164,58 @@ fn messages_are_printable() {
             assert!(!message.contains(raw), "{message:?}");
         }
     }
+}
+
+/// Whatever is done to a good text: what is accepted prints back.
+#[test]
+fn mutants_print_back_or_are_refused() {
+    let store = StoreDir::default();
+    let corpus: Vec<Vec<u8>> = [
+        "nix-ia/advanced-attributes.drv",
+        "nix-ca/advanced-attributes-structured-attrs-defaults.drv",
+        "go-nix/292w8yzv5nn7nhdpxcs8b7vby2p27s09-nested-json.drv",
+        "hash-modulo/source-first.drv",
+        "hash-modulo/parent-split.drv",
+    ]
+    .map(|file| crate::fixtures::read(&format!("drv/{file}")))
+    .to_vec();
+    let tokens: [&[u8]; 16] = [
+        b"\"", b"\\", b"\\n", b"\\x", b",", b"[", b"]", b"(", b")", b"[]", b"()", b"\"\"", b"\n",
+        b"\0", b"\xff", b"Derive(",
+    ];
+    let mut random = fastrand::Rng::with_seed(2);
+    let mut accepted = 0;
+    for _ in 0..30_000 {
+        let mut text = corpus[random.usize(..corpus.len())].clone();
+        for _ in 0..random.usize(1..4) {
+            let at = random.usize(..text.len());
+            let to = (at + random.usize(..20)).min(text.len());
+            match random.u8(..5) {
+                0 => text[at] = random.u8(..),
+                1 => drop(text.drain(at..to)),
+                2 => {
+                    let piece = text[at..to].to_vec();
+                    text.splice(at..at, piece);
+                }
+                3 => drop(text.splice(at..at, random.choice(tokens).unwrap().iter().copied())),
+                _ => text.truncate(at + 1),
+            }
+            if text.is_empty() {
+                text.push(b'D');
+            }
+        }
+        match Derivation::parse(&text, &store) {
+            Ok(drv) => {
+                accepted += 1;
+                assert_eq!(drv.to_aterm(&store), text);
+                // Never a panic, whatever the answer.
+                let _ = Options::of(&drv, &store);
+                let path = drv.drv_path("x", &store).unwrap();
+                let graph = BTreeMap::from([(path.clone(), drv.clone())]);
+                let _ = check_paths(&drv, &path, &store, &graph);
+            }
+            Err(error) => assert!(error.offset <= text.len()),
+        }
+    }
+    assert!(accepted > 1000, "only {accepted} were accepted");
 }

@@ -283,3 +283,85 @@ impl<'s> HashModuloCache<'s> {
         Ok((drv.modulo_text(self.store_dir, masked, &inputs), known, collides))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(index: usize) -> StorePath {
+        let digest = Hash::of(HashAlgorithm::Sha256, &index.to_le_bytes());
+        StorePath::new(crate::nix::hash::fold(digest.digest()), "x.drv").unwrap()
+    }
+
+    fn with_inputs(inputs: &[usize]) -> Derivation {
+        Derivation {
+            outputs: BTreeMap::from([(OUT.to_owned(), Output::Deferred)]),
+            input_drvs: inputs
+                .iter()
+                .map(|&input| (path(input), BTreeSet::from([OUT.to_owned()])))
+                .collect(),
+            input_srcs: BTreeSet::new(),
+            platform: Vec::new(),
+            builder: Vec::new(),
+            args: Vec::new(),
+            env: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn long_chains_need_no_stack() {
+        const LENGTH: usize = 20_000;
+        let mut graph: HashMap<_, _> =
+            (1..=LENGTH).map(|index| (path(index), with_inputs(&[index - 1]))).collect();
+        graph.insert(path(0), with_inputs(&[]));
+        let dir = StoreDir::default();
+        let run = || {
+            HashModuloCache::new(MergeRule::Merge, &dir, &graph).as_input(&path(LENGTH)).unwrap()
+        };
+        let small = std::thread::Builder::new().stack_size(128 << 10);
+        std::thread::scope(|scope| {
+            assert!(small.spawn_scoped(scope, run).unwrap().join().unwrap().known().is_some());
+        });
+    }
+
+    #[test]
+    fn wide_graphs_are_walked_once() {
+        // Each level uses all of the level below: 2^60 ways down.
+        let mut graph = BTreeMap::new();
+        for index in 0..120_usize {
+            let level = index / 2;
+            let below: &[usize] = if level == 0 { &[] } else { &[2 * level - 2, 2 * level - 1] };
+            let mut drv = with_inputs(below);
+            drv.platform = index.to_string().into();
+            graph.insert(path(index), drv);
+        }
+        let dir = StoreDir::default();
+        let mut cache = HashModuloCache::new(MergeRule::Overwrite, &dir, &graph);
+        assert!(cache.as_input(&path(119)).is_ok());
+    }
+
+    #[test]
+    fn cycles_and_missing_outputs_are_named() {
+        let dir = StoreDir::default();
+        for graph in [
+            BTreeMap::from([(path(0), with_inputs(&[0]))]),
+            BTreeMap::from([
+                (path(0), with_inputs(&[1, 2])),
+                (path(1), with_inputs(&[2])),
+                (path(2), with_inputs(&[0])),
+            ]),
+        ] {
+            let mut cache = HashModuloCache::new(MergeRule::Merge, &dir, &graph);
+            assert!(matches!(cache.as_input(&path(0)), Err(ModuloError::Cycle(_))));
+        }
+        let mut graph = BTreeMap::from([(path(0), with_inputs(&[])), (path(1), with_inputs(&[0]))]);
+        graph.insert(path(1), {
+            let mut drv = with_inputs(&[]);
+            drv.input_drvs.insert(path(0), BTreeSet::from(["dev".to_owned()]));
+            drv
+        });
+        let mut cache = HashModuloCache::new(MergeRule::Merge, &dir, &graph);
+        let (drv_path, output) = (path(0), "dev".to_owned());
+        assert_eq!(cache.as_input(&path(1)), Err(ModuloError::NoSuchOutput { drv_path, output }));
+    }
+}

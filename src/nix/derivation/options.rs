@@ -414,3 +414,6 @@ fn is_graph_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,10 +3,11 @@
 //! Follows `hashPlaceholder` and `downstreamPlaceholder` in
 //! `src/libstore/derivations.cc`.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use super::paths::{name_of, output_path_name};
 use crate::nix::hash::{Hash, HashAlgorithm};
+use crate::nix::nix32;
 use crate::nix::store_path::StorePath;
 
 /// What stands for a derivation's own output `name`.
@@ -28,17 +29,29 @@ pub fn downstream_placeholder(drv_path: &StorePath, name: &str) -> String {
     format!("/{}", Hash::of(HashAlgorithm::Sha256, text.as_bytes()).nix32())
 }
 
-/// Texts to be replaced wherever they occur, as placeholders by paths
-/// (`rewriteStrings`).
+/// Characters of a placeholder: a slash and a SHA-256 in Nix32.
+pub const PLACEHOLDER_LEN: usize = 1 + nix32::encoded_len(32);
+
+/// Placeholders and what stands in their place (`rewriteStrings`).
+///
+/// All are replaced in one pass. Nix makes a pass for each; that gives the
+/// same, since a placeholder holds its only slash in front, so that two never
+/// overlap and none arises where a store path was put in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Rewrites(BTreeMap<Vec<u8>, Vec<u8>>);
+pub struct Rewrites(HashMap<Vec<u8>, Vec<u8>>);
 
 impl Rewrites {
-    /// Replaces `from` by `to`. An empty `from` is left out.
-    pub fn insert(&mut self, from: impl Into<Vec<u8>>, to: impl Into<Vec<u8>>) {
-        let from = from.into();
-        if !from.is_empty() {
-            self.0.insert(from, to.into());
+    /// Replaces `placeholder` (see [`output_placeholder`] and
+    /// [`downstream_placeholder`]) by `path`. Anything that is no placeholder
+    /// is left alone.
+    pub fn insert(&mut self, placeholder: impl Into<Vec<u8>>, path: impl Into<Vec<u8>>) {
+        let placeholder = placeholder.into();
+        let is_one = placeholder.len() == PLACEHOLDER_LEN
+            && placeholder
+                .split_first()
+                .is_some_and(|(slash, hash)| *slash == b'/' && !hash.contains(&b'/'));
+        if is_one {
+            self.0.insert(placeholder, path.into());
         }
     }
 
@@ -48,44 +61,32 @@ impl Rewrites {
         self.0.is_empty()
     }
 
-    /// `text` with all replacements made, one after the other in byte order.
+    /// `text` with all replacements made.
     #[must_use]
     pub fn apply(&self, text: &[u8]) -> Vec<u8> {
-        let mut text = text.to_vec();
-        for (from, to) in &self.0 {
-            if let Some(replaced) = replace(&text, from, to) {
-                text = replaced;
-            }
+        let mut out = Vec::with_capacity(text.len());
+        let mut rest = text;
+        // Everything up to the slash that may begin the next placeholder.
+        while let Some(slash) = rest.iter().position(|&byte| byte == b'/') {
+            let (before, candidate) = rest.split_at(slash);
+            out.extend_from_slice(before);
+            let found =
+                candidate.get(..PLACEHOLDER_LEN).and_then(|placeholder| self.0.get(placeholder));
+            let length = match found {
+                Some(path) => {
+                    out.extend_from_slice(path);
+                    PLACEHOLDER_LEN
+                }
+                None => {
+                    out.push(b'/');
+                    1
+                }
+            };
+            rest = candidate.get(length..).unwrap_or_default();
         }
-        text
+        out.extend_from_slice(rest);
+        out
     }
-}
-
-/// `None` if `from` does not occur.
-fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Option<Vec<u8>> {
-    let first = from.first()?;
-    let mut replaced: Option<Vec<u8>> = None;
-    let mut rest = text;
-    let mut kept = 0;
-    // `rest` is what has not been searched, behind `kept` bytes that have.
-    let mut pending = text;
-    while let Some(step) = rest.iter().position(|byte| byte == first) {
-        let (_, candidate) = rest.split_at(step);
-        kept += step;
-        if let Some(behind) = candidate.strip_prefix(from) {
-            let out = replaced.get_or_insert_default();
-            out.extend_from_slice(pending.get(..kept).unwrap_or_default());
-            out.extend_from_slice(to);
-            (rest, pending, kept) = (behind, behind, 0);
-        } else {
-            rest = candidate.get(1..).unwrap_or_default();
-            kept += 1;
-        }
-    }
-    if let Some(out) = &mut replaced {
-        out.extend_from_slice(pending);
-    }
-    replaced
 }
 
 #[cfg(test)]
@@ -103,14 +104,18 @@ mod tests {
     #[test]
     fn every_occurrence_is_replaced() {
         let mut rewrites = Rewrites::default();
-        rewrites.insert("/ab", "/store/x");
+        let (out, dev) = (output_placeholder("out"), output_placeholder("dev"));
+        rewrites.insert(out.as_str(), "/store/x");
+        rewrites.insert(dev.as_str(), out.as_str());
         rewrites.insert("", "never");
+        rewrites.insert("/ab", "never");
         for (text, wanted) in [
-            ("", ""),
-            ("/a", "/a"),
-            ("/ab", "/store/x"),
-            ("//ab/ab/a/abc/", "//store/x/store/x/a/store/xc/"),
-            ("no", "no"),
+            (String::new(), String::new()),
+            ("/ab".to_owned(), "/ab".to_owned()),
+            (format!("/{out}{out}/a{out}bc/"), "//store/x/store/x/a/store/xbc/".to_owned()),
+            (format!("{dev}."), format!("{out}.")),
+            (out[..52].to_owned(), out[..52].to_owned()),
+            (format!("{}{out}", &out[..40]), format!("{}/store/x", &out[..40])),
         ] {
             assert_eq!(rewrites.apply(text.as_bytes()), wanted.as_bytes(), "{text}");
         }

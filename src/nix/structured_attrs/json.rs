@@ -372,20 +372,25 @@ impl Reader<'_> {
 /// Compact, as nlohmann's `dump()` writes.
 impl std::fmt::Display for Json {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&print(self))
+        f.write_str(&print(vec![Step::Value(self)]))
     }
+}
+
+/// Prints an object without taking it.
+pub(super) fn print_object(members: &BTreeMap<String, Json>) -> String {
+    print(vec![Step::Object(members)])
 }
 
 /// What is left to print, the next last.
 enum Step<'a> {
     Value(&'a Json),
+    Object(&'a BTreeMap<String, Json>),
     Key(&'a str),
     Text(char),
 }
 
-fn print(value: &Json) -> String {
+fn print(mut steps: Vec<Step<'_>>) -> String {
     let mut out = String::new();
-    let mut steps = vec![Step::Value(value)];
     while let Some(step) = steps.pop() {
         match step {
             Step::Text(text) => out.push(text),
@@ -407,7 +412,7 @@ fn print(value: &Json) -> String {
                     }
                 }
             }
-            Step::Value(Json::Object(members)) => {
+            Step::Value(Json::Object(members)) | Step::Object(members) => {
                 out.push('{');
                 steps.push(Step::Text('}'));
                 for (index, (key, member)) in members.iter().enumerate().rev() {

@@ -69,7 +69,7 @@ impl StructuredAttrs {
     /// The bytes of `.attrs.json`, before placeholders are replaced.
     #[must_use]
     pub fn to_json(&self) -> String {
-        Json::Object(self.0.clone()).to_string()
+        json::print_object(&self.0)
     }
 
     /// The bytes of `.attrs.sh`, before placeholders are replaced: a `declare`
