@@ -210,7 +210,7 @@ impl HttpClient {
     pub fn large(&self, request: &Request, cap: u64) -> Result<Answer<Body>, HttpError> {
         self.retrying(request, |inner| {
             let patience = &inner.options.patience;
-            let deadline = Deadline::after(patience.for_large(cap));
+            let deadline = Deadline::at_rate(patience.large_base, patience.large_rate);
             let response = match inner.send(request, None)? {
                 Answer::Found(response) => response,
                 Answer::Absent => return Ok(Answer::Absent),
@@ -495,23 +495,28 @@ fn failure_of_body(error: &io::Error) -> Failure {
     }
 }
 
+/// When a body must be complete: so long after its request, and a second
+/// more for so many bytes that have come.
 #[derive(Debug, Clone, Copy)]
 struct Deadline {
-    /// `None`: so far away that the clock cannot tell it.
-    at: Option<Instant>,
-    length: Duration,
+    since: Instant,
+    base: Duration,
+    rate: Option<u64>,
 }
 
 impl Deadline {
-    fn after(length: Duration) -> Self {
-        Self { at: Instant::now().checked_add(length), length }
+    fn after(base: Duration) -> Self {
+        Self { since: Instant::now(), base, rate: None }
     }
 
-    fn check(self) -> Result<(), Failure> {
-        match self.at {
-            Some(at) if Instant::now() > at => Err(Failure::Slow(self.length)),
-            _ => Ok(()),
-        }
+    fn at_rate(base: Duration, rate: u64) -> Self {
+        Self { since: Instant::now(), base, rate: Some(rate) }
+    }
+
+    fn check(self, taken: u64) -> Result<(), Failure> {
+        let more = self.rate.map_or(0, |rate| taken.checked_div(rate).unwrap_or(u64::MAX));
+        let allowed = self.base.saturating_add(Duration::from_secs(more));
+        if self.since.elapsed() > allowed { Err(Failure::Slow(allowed)) } else { Ok(()) }
     }
 }
 
@@ -536,7 +541,7 @@ impl Plain {
     }
 
     fn read_failing(&mut self, out: &mut [u8]) -> Result<usize, Failure> {
-        self.deadline.check()?;
+        self.deadline.check(self.taken)?;
         let read = self.response.read(out).map_err(|error| {
             let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<reqwest::Error>());
             if cause.is_some_and(reqwest::Error::is_timeout) {

@@ -14,11 +14,11 @@ const IDLE: Duration = Duration::from_secs(30);
 /// How long a small file may take in all; one byte a second is not enough.
 const SMALL_TOTAL: Duration = Duration::from_secs(60);
 
-/// How long a large file may take, whatever its size, ...
-const LARGE_BASE: Duration = Duration::from_secs(300);
+/// How long a large file may take, however little of it comes, ...
+const LARGE_BASE: Duration = Duration::from_secs(120);
 
-/// ... and how many bytes a second it must come in at beyond that: a slow
-/// mobile line still has twice as much.
+/// ... and how many bytes a second must come beyond that: a slow mobile line
+/// still has twice as many.
 const LARGE_RATE: u64 = 32 << 10;
 
 /// How often a request is made before it counts as failed.
@@ -45,7 +45,7 @@ pub struct Patience {
     pub idle: Duration,
     /// For a small file in all.
     pub small_total: Duration,
-    /// For a large file, apart from its size.
+    /// For a large file, however little of it comes.
     pub large_base: Duration,
     /// Bytes a second a large file must come in at beyond that.
     pub large_rate: u64,
@@ -76,13 +76,6 @@ impl Default for Patience {
 }
 
 impl Patience {
-    /// How long a file of at most `bytes` bytes may take.
-    #[must_use]
-    pub fn for_large(&self, bytes: u64) -> Duration {
-        let seconds = bytes.checked_div(self.large_rate).unwrap_or(u64::MAX);
-        self.large_base.saturating_add(Duration::from_secs(seconds))
-    }
-
     /// How long to wait after the try number `tried`, from 1.
     #[must_use]
     pub fn pause(&self, tried: u32, asked: Option<Duration>) -> Duration {
@@ -253,13 +246,5 @@ mod tests {
         assert_eq!(retry_after("Sun, 06 Nov 1994 08:00:00 GMT", now), Some(Duration::ZERO));
         assert_eq!(retry_after("soon", now), None);
         assert_eq!(retry_after("-1", now), None);
-    }
-
-    #[test]
-    fn large_files_get_time_by_size() {
-        let patience = Patience::default();
-        assert_eq!(patience.for_large(0), LARGE_BASE);
-        assert_eq!(patience.for_large(LARGE_RATE * 7), LARGE_BASE + Duration::from_secs(7));
-        assert_eq!(Patience { large_rate: 0, ..patience }.for_large(1), Duration::MAX);
     }
 }
