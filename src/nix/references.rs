@@ -34,8 +34,8 @@ const IS_DIGIT: [bool; 256] = {
     table
 };
 
-/// Bits of the filter for each candidate: about one false alarm in sixteen.
-const FILTER_BITS: usize = 16;
+/// Bits of the filter for each candidate: one false alarm in about 64.
+const FILTER_BITS: usize = 64;
 
 /// The hash part of `path` as it is written.
 #[must_use]
@@ -108,26 +108,35 @@ impl ReferenceScanner {
 
     /// Looks at every window of `bytes`.
     fn scan(&mut self, bytes: &[u8]) {
-        let mut start = 0;
-        // Leading bytes of the window that are known to be digits.
-        let mut known = 0;
-        while let Some(window) = bytes.get(start..).and_then(<[u8]>::first_chunk::<HASH_PART_LEN>) {
-            let fresh = window.get(known..).unwrap_or_default();
+        let mut rest = bytes;
+        while let Some(window) = rest.first_chunk::<HASH_PART_LEN>() {
             // From the back: a byte that is no digit rules out every window
             // up to it, so most bytes are never looked at.
-            if let Some(bad) = fresh.iter().rposition(|&byte| !is_digit(byte)) {
-                start += known + bad + 1;
-                known = 0;
-                continue;
+            let skipped = match window.iter().rposition(|&byte| !is_digit(byte)) {
+                Some(bad) => bad + 1,
+                None => self.scan_run(rest),
+            };
+            rest = rest.get(skipped..).unwrap_or_default();
+        }
+    }
+
+    /// Looks at every window of the run of digits that `bytes`, whose first
+    /// window is all digits, begins with; says how many bytes that is.
+    fn scan_run(&mut self, bytes: &[u8]) -> usize {
+        let mut last = HASH_PART_LEN - 1;
+        for window in bytes.windows(HASH_PART_LEN) {
+            let Some(window) = window.first_chunk() else { break };
+            if !window.last().copied().is_some_and(is_digit) {
+                break;
             }
             if self.filter.may_hold(window)
                 && let Some(paths) = self.wanted.remove(window)
             {
                 self.found.extend(paths);
             }
-            start += 1;
-            known = HASH_PART_LEN - 1;
+            last += 1;
         }
+        last + 1
     }
 }
 
