@@ -16,5 +16,7 @@ mod drv;
 mod drv_hostile;
 mod ed25519;
 mod fixtures;
+mod nar;
+mod nar_hostile;
 mod narinfo;
 mod narinfo_hostile;
