@@ -250,12 +250,6 @@ impl Canonicaliser {
     /// Sets mode, owner, time and attributes of an open file or directory.
     fn metadata(&self, opened: &OwnedFd, name: &CStr, stat: &Stat) -> Result<(), Stop> {
         let failed = |doing, error| self.failed(doing, name, error);
-        let mode = stat.st_mode & PERMISSIONS;
-        let wanted = canonical_mode(stat.st_mode, self.rules.directories);
-        if mode != wanted {
-            fs::fchmod(opened, Mode::from_raw_mode(wanted))
-                .map_err(|error| failed("change the mode of", error))?;
-        }
         let mut list = vec![0_u8; 1024];
         let mut listed = fs::flistxattr(opened, &mut list[..]);
         if listed == Err(Errno::RANGE) {
@@ -265,6 +259,12 @@ impl Canonicaliser {
         for attribute in self.attributes(listed.map(|length| list.get(..length)), name)? {
             fs::fremovexattr(opened, &attribute)
                 .map_err(|error| failed("remove an extended attribute of", error))?;
+        }
+        let mode = stat.st_mode & PERMISSIONS;
+        let wanted = canonical_mode(stat.st_mode, self.rules.directories);
+        if mode != wanted {
+            fs::fchmod(opened, Mode::from_raw_mode(wanted))
+                .map_err(|error| failed("change the mode of", error))?;
         }
         if self.is_foreign(stat) {
             let (uid, gid) = self.owner();
