@@ -7,6 +7,7 @@
 pub mod inspect;
 pub mod outcome;
 pub mod rebuild;
+pub mod registry;
 
 pub use outcome::{
     Coverage, Evidence, Examination, Finding, Inconclusive, Level, NotRun, Reason, Rule, Subject,

@@ -20,8 +20,10 @@ Exit codes:
 #[command(
     name = "verify",
     version,
-    about = "Supply-chain verification for Nix",
-    long_about = "Supply-chain verification for Nix.\n\nRebuilds derivations in a sandbox of its own, without a Nix daemon and without root, and compares every output with what binary caches claim.",
+    about = "Supply-chain verification for Nix
+
+Rebuilds derivations in a sandbox of its own, without a Nix daemon and without root,
+and compares every output with what binary caches claim.",
     after_help = EXIT_CODES,
     max_term_width = 100,
     propagate_version = true,
@@ -40,6 +42,8 @@ pub struct Cli {
 pub enum Command {
     /// Show what a NAR, narinfo, derivation or lock file says, strictly read
     Inspect(Box<InspectArgs>),
+    /// Explain a rule: what it means, why it matters, what to do
+    Explain(ExplainArgs),
     /// Remove what earlier runs have left in the state directory
     Clean(Box<CleanArgs>),
 }
@@ -64,10 +68,10 @@ pub struct RebuildArgs {
     /// Where the .drv files of inputs are found; may be repeated
     #[arg(long = "drv-dir", value_name = "DIR")]
     pub drv_dirs: Vec<PathBuf>,
-    /// The world the builder sees: that of a Nix version
+    /// The world the builder sees: that of nix-2.8, nix-2.18, nix-2.24, nix-2.31 or nix-2.35
     #[arg(
         long, value_enum, value_name = "WORLD", default_value_t = WorldName::Nix2_35,
-        help_heading = "Building"
+        help_heading = "Building", hide_possible_values = true
     )]
     pub world: WorldName,
     /// The program that is /bin/sh in the sandbox (static)
@@ -158,8 +162,8 @@ pub struct InspectArgs {
     /// The file to read
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// What the file is [default: told from its content]
-    #[arg(long, value_enum, value_name = "KIND")]
+    /// What the file is: nar, narinfo, drv or lock [default: told from its content]
+    #[arg(long, value_enum, value_name = "KIND", hide_possible_values = true)]
     pub kind: Option<FileKind>,
     /// The store path the file should be about
     #[arg(long, value_name = "PATH", value_parser = NonEmptyStringValueParser::new())]
@@ -204,7 +208,7 @@ impl FileKind {
 /// What `verify explain` takes.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  verify explain            list all rules\n  verify explain nar-malformed\n"
+    after_help = "Examples:\n  verify explain            list all rules\n  verify explain malformed-nar\n"
 )]
 pub struct ExplainArgs {
     /// The rule's id, as a report names it; without one all rules are listed

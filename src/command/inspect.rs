@@ -67,7 +67,7 @@ pub fn run(args: &InspectArgs, environment: &Environment) -> Result<Report, Tool
             let bytes = input.read_up_to(MAX_DRV_LEN).map_err(cannot_read)?;
             let drv = match derivation::parse(&subject, &bytes, &store_dir) {
                 Ok(drv) => drv,
-                Err(done) => return Ok(report::inspect::derivation(done, &store_dir)),
+                Err(done) => return Ok(report::inspect::derivation(*done, &store_dir)),
             };
             let mut files = DrvFiles::new(store_dir.clone());
             let named = args.drv_dirs.iter().map(|directory| environment.absolute(directory));
@@ -133,10 +133,8 @@ fn hash_part_of(file: &Path) -> Option<String> {
 /// What a file's name says of a derivation's path.
 fn name_of(file: &Path) -> Name {
     let Some(base) = file.file_name().and_then(|name| name.to_str()) else { return Name::Unknown };
-    if let Ok(path) = base.parse::<StorePath>() {
-        if path.is_derivation() {
-            return Name::Path(path);
-        }
+    if let Some(path) = base.parse::<StorePath>().ok().filter(StorePath::is_derivation) {
+        return Name::Path(path);
     }
     match base.strip_suffix(".drv") {
         Some(name) if check_name(base).is_ok() => Name::Name(name.to_owned()),

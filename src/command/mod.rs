@@ -9,6 +9,7 @@ pub mod clean;
 pub mod cli;
 mod deliver;
 mod environment;
+pub mod explain;
 pub mod inspect;
 pub mod options;
 mod size;
@@ -87,6 +88,10 @@ fn dispatch(environment: &Environment) -> Exit {
         Command::Inspect(args) => {
             finish(&args.output, environment, |_| inspect::run(args, environment))
         }
+        Command::Explain(args) => match explain::run(args) {
+            Ok(page) => deliver::print(&page),
+            Err(error) => complain(&error),
+        },
         Command::Clean(args) => {
             finish(&args.output, environment, |_| clean::run(args, environment))
         }
@@ -100,8 +105,11 @@ fn finish(
     command: impl FnOnce(&Progress) -> Result<Report, ToolError>,
 ) -> Exit {
     let progress = Progress::new(environment.stderr_terminal, options.quiet);
-    let result = command(&progress);
+    let mut result = command(&progress);
     progress.clear();
+    if let (Ok(report), true) = (&mut result, PANICKED.load(Ordering::SeqCst)) {
+        report.troubles.push(Trouble::new("verify met an internal error while it worked"));
+    }
     match result.and_then(|report| deliver::report(report, options, environment)) {
         Ok(exit) => exit,
         Err(error) => complain(&error),
@@ -116,10 +124,6 @@ fn answer_usage(error: &clap::Error, environment: &Environment) -> Exit {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let color = deliver::color(options::ColorWhen::Auto, environment);
             deliver::print(&if color { error.render().ansi().to_string() } else { text })
-        }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            say_raw(&text);
-            Exit::Trouble
         }
         _ => {
             say_raw(&text);

@@ -70,14 +70,20 @@ pub struct WorkOptions {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Report")]
 pub struct OutputOptions {
-    /// How the report is written
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
+    /// How the report is written: human or json
+    #[arg(
+        long, value_enum, value_name = "FORMAT", default_value_t = Format::Human,
+        hide_possible_values = true
+    )]
     pub format: Format,
     /// Write the report to FILE, whole or not at all
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// The least level of a finding that fails the run
-    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = FailOn::Error)]
+    /// The least level of a finding that fails the run: note, warning or error
+    #[arg(
+        long, value_enum, value_name = "LEVEL", default_value_t = FailOn::Error,
+        hide_possible_values = true
+    )]
     pub fail_on: FailOn,
     /// Exit with 0 for findings and open questions too (not for errors)
     #[arg(long)]
@@ -91,8 +97,11 @@ pub struct OutputOptions {
     /// Say only what is wrong, and the verdict
     #[arg(long, short)]
     pub quiet: bool,
-    /// When to colour
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = ColorWhen::Auto)]
+    /// When to colour: auto, always or never
+    #[arg(
+        long, value_enum, value_name = "WHEN", default_value_t = ColorWhen::Auto,
+        hide_possible_values = true
+    )]
     pub color: ColorWhen,
 }
 

@@ -67,14 +67,14 @@ pub fn parse(
     subject: &str,
     bytes: &[u8],
     store_dir: &StoreDir,
-) -> Result<Derivation, Inspected<DerivationFacts>> {
+) -> Result<Derivation, Box<Inspected<DerivationFacts>>> {
     Derivation::parse(bytes, store_dir).map_err(|error| {
         let mut answers = Answers::about(subject);
         answers.fail(
             Finding::new(&MALFORMED_DERIVATION, subject, error.to_string())
                 .with("byte offset", error.offset),
         );
-        Inspected { facts: None, answers }
+        Box::new(Inspected { facts: None, answers })
     })
 }
 

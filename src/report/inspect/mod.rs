@@ -56,10 +56,10 @@ fn report<F: Facts>(
     store_dir: &StoreDir,
 ) -> Report {
     let mut public = json!({ "kind": kind });
-    if let (Some(object), Some(facts)) = (public.as_object_mut(), facts) {
-        if let Value::Object(more) = facts.json(store_dir) {
-            object.extend(more);
-        }
+    if let (Some(object), Some(Value::Object(more))) =
+        (public.as_object_mut(), facts.map(|facts| facts.json(store_dir)))
+    {
+        object.extend(more);
     }
     let sections = facts.map(|facts| facts.sections(store_dir)).unwrap_or_default();
     Report::from(answers.into_examination(public)).with_view(View { sections, noun: Some(noun) })
