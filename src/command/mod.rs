@@ -76,7 +76,8 @@ pub fn main(environment: &Environment) -> ExitCode {
         ));
     }));
     let exit = catch_unwind(AssertUnwindSafe(|| dispatch(environment))).unwrap_or(Exit::Trouble);
-    if PANICKED.load(Ordering::SeqCst) { Exit::Trouble.into() } else { exit.into() }
+    let exit = if PANICKED.load(Ordering::SeqCst) { Exit::Trouble } else { exit };
+    exit.code().into()
 }
 
 fn dispatch(environment: &Environment) -> Exit {
