@@ -5,7 +5,6 @@
 //! deadline in all, no content encoding is undone unless asked for, and
 //! credentials go to the origin they were meant for and nowhere else.
 
-use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -20,7 +19,7 @@ use url::{Host, Url};
 use super::compression::{self, Compression};
 use super::credentials::Credentials;
 pub use super::http_error::{Failure, HttpError, Patience, retry_after};
-use super::proxy::Proxies;
+pub use super::http_request::{Answer, HttpOptions, Request};
 use super::resolve::{Checked, lookup};
 use super::url_guard::{self, AddressClass, Zone};
 
@@ -33,38 +32,6 @@ const MAX_IDLE_CONNECTIONS: usize = 128;
 
 /// Largest file of certificate authorities; a whole system bundle has 250 KiB.
 const MAX_CA_FILE: u64 = 16 << 20;
-
-/// How requests are made.
-#[derive(Clone)]
-pub struct HttpOptions {
-    /// No network at all.
-    pub offline: bool,
-    /// Additional certificate authorities, PEM.
-    pub ca_certificates: Option<Vec<u8>>,
-    /// Proxies.
-    pub proxies: Proxies,
-    /// Deadlines.
-    pub patience: Patience,
-    /// Origins (`https://host:port`) that the user named: they may be private
-    /// even if something else mentions them.
-    pub named_origins: BTreeSet<String>,
-    /// Tells public addresses from others: [`url_guard::classify`], except
-    /// where a test has no public address to try.
-    pub classify: fn(IpAddr) -> AddressClass,
-}
-
-impl Default for HttpOptions {
-    fn default() -> Self {
-        Self {
-            offline: false,
-            ca_certificates: None,
-            proxies: Proxies::default(),
-            patience: Patience::default(),
-            named_origins: BTreeSet::new(),
-            classify: url_guard::classify,
-        }
-    }
-}
 
 /// A file of certificate authorities in PEM, for
 /// [`HttpOptions::ca_certificates`].
@@ -81,38 +48,6 @@ pub fn read_ca_file(path: &std::path::Path) -> io::Result<Vec<u8>> {
             "no certificate found (expected PEM: -----BEGIN CERTIFICATE-----)",
         )),
     }
-}
-
-/// Something to get.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// From where.
-    pub url: Url,
-    /// Who named it.
-    pub zone: Zone,
-    /// For the origin of `url` alone.
-    pub credentials: Option<Credentials>,
-    /// Undo a content encoding, should there be one.
-    pub decode: bool,
-}
-
-impl Request {
-    /// A request for a URL that the user named, without credentials.
-    #[must_use]
-    pub const fn named(url: Url) -> Self {
-        Self { url, zone: Zone::Named, credentials: None, decode: false }
-    }
-}
-
-/// What the server said.
-#[derive(Debug)]
-pub enum Answer<T> {
-    /// Here it is.
-    Found(T),
-    /// 404 or 410: there is no such thing.
-    Absent,
-    /// 403: forbidden, which is also how S3 says that there is no such thing.
-    Forbidden,
 }
 
 /// The client. Cloning shares connections.

@@ -21,6 +21,7 @@ pub mod fetch_plan;
 pub mod graph;
 pub mod http;
 pub mod http_error;
+pub mod http_request;
 pub mod input;
 pub mod local_store;
 pub mod modulo_inputs;
