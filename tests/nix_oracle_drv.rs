@@ -261,7 +261,9 @@ let
   };
   alone = mk { name = "structured"; __structuredAttrs = true; inherit next;
     args = [ "-c" "${bb}/bin/cat ${next} > ${placeholder "out"}" ]; };
-in [ last last.dev alone ]
+  fixed = mk { name = "fixed"; args = [ "-c" "cat ${base} > $out" ]; outputHashMode = "flat";
+    outputHashAlgo = "sha256"; outputHash = builtins.hashString "sha256" "1\n"; };
+in [ last last.dev alone fixed ]
 "#,
     );
     let file = file.to_str().unwrap();
@@ -272,7 +274,7 @@ in [ last last.dev alone ]
         nix.derivations().iter().map(|(path, text)| (path.clone(), parse(text))).collect();
     nix.run("nix-build", &["--no-out-link", file]);
     let built = nix.derivations();
-    assert_eq!(built.len(), drvs.len() + 3, "next, last and structured were resolved");
+    assert_eq!(built.len(), drvs.len() + 4, "next, last, structured and fixed were resolved");
 
     // Realisations are named by the masked hash modulo.
     let db = rusqlite::Connection::open(nix.root().join("nix/var/nix/db/db.sqlite")).unwrap();
@@ -313,7 +315,7 @@ in [ last last.dev alone ]
         }
         resolved_count += 1;
     }
-    assert_eq!(resolved_count, 3);
+    assert_eq!(resolved_count, 4);
 }
 
 /// JSON with everything that printers disagree about.

@@ -13,10 +13,10 @@ use super::error::{Defect, DerivationError};
 
 /// Longest text that is read. The largest derivations of nixpkgs have a few
 /// megabytes; memory in use is a small multiple of this.
-pub const MAX_DRV_LEN: usize = 64 << 20;
+pub const MAX_DRV_LEN: usize = 32 << 20;
 
-/// Most items of one list. A whole NixOS system has some 10⁵ derivations, so
-/// no honest list comes near.
+/// Most items of all lists together. A whole NixOS system has some 10⁵
+/// derivations, so no honest one comes near.
 pub const MAX_ITEMS: usize = 1 << 20;
 
 /// A string of the text with the place of its opening quote.
@@ -78,7 +78,7 @@ impl<'a> Term<'a> {
         if text.len() > MAX_DRV_LEN {
             return Err(DerivationError::new(MAX_DRV_LEN, Defect::TooLong(text.len())));
         }
-        let mut reader = Reader { text, at: 0 };
+        let mut reader = Reader { text, at: 0, items: 0 };
         if text.starts_with(b"DrvWithVersion(") {
             return Err(reader.error(Defect::DynamicDerivation));
         }
@@ -171,6 +171,8 @@ impl<'a> Term<'a> {
 struct Reader<'a> {
     text: &'a [u8],
     at: usize,
+    /// List items read so far.
+    items: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -216,9 +218,10 @@ impl<'a> Reader<'a> {
             return Ok(items);
         }
         loop {
-            if items.len() == MAX_ITEMS {
+            if self.items == MAX_ITEMS {
                 return Err(self.error(Defect::TooManyItems(what)));
             }
+            self.items += 1;
             items.push(item(self)?);
             match self.rest().first() {
                 Some(b',') => self.advance(1),

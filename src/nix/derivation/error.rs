@@ -20,8 +20,8 @@ pub enum Defect {
     /// Longer than any derivation may be.
     #[error("the text has {0} bytes (at most {MAX_DRV_LEN} are read)")]
     TooLong(usize),
-    /// A list with more items than any derivation has.
-    #[error("the list of {0} has more than {MAX_ITEMS} items")]
+    /// Lists with more items than any derivation has.
+    #[error("the list of {0} makes more than {MAX_ITEMS} items in all lists")]
     TooManyItems(&'static str),
     /// The text stops in the middle.
     #[error("the text ends where {0} is expected (it was cut off)")]

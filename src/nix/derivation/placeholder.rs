@@ -61,6 +61,15 @@ impl Rewrites {
         self.0.is_empty()
     }
 
+    /// Whether any replacement would be made in `text`.
+    #[must_use]
+    pub fn occur_in(&self, text: &[u8]) -> bool {
+        !self.is_empty()
+            && text
+                .windows(PLACEHOLDER_LEN)
+                .any(|window| window.first() == Some(&b'/') && self.0.contains_key(window))
+    }
+
     /// `text` with all replacements made.
     #[must_use]
     pub fn apply(&self, text: &[u8]) -> Vec<u8> {
@@ -118,6 +127,7 @@ mod tests {
             (format!("{}{out}", &out[..40]), format!("{}/store/x", &out[..40])),
         ] {
             assert_eq!(rewrites.apply(text.as_bytes()), wanted.as_bytes(), "{text}");
+            assert_eq!(rewrites.occur_in(text.as_bytes()), text != wanted, "{text}");
         }
     }
 }

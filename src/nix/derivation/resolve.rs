@@ -39,14 +39,32 @@ pub enum ResolveError {
 impl Derivation {
     /// Whether Nix builds the resolved form of this derivation instead:
     /// deferred, floating and impure ones with inputs (`inputsRealised` in
-    /// `src/libstore/build/derivation-goal.cc`).
+    /// `src/libstore/build/derivation-goal.cc`). Nix also resolves every fixed
+    /// one where content-addressed derivations are enabled; that changes what
+    /// is built only where a placeholder is replaced.
     #[must_use]
     pub fn needs_resolving(&self) -> bool {
         match self.kind() {
             Kind::Deferred => true,
             Kind::FloatingCa | Kind::Impure => !self.input_drvs.is_empty(),
-            Kind::InputAddressed | Kind::Fixed => false,
+            Kind::Fixed => self.has_placeholders(),
+            Kind::InputAddressed => false,
         }
+    }
+
+    /// Whether a placeholder of an input stands anywhere in it.
+    fn has_placeholders(&self) -> bool {
+        let mut placeholders = Rewrites::default();
+        for (drv_path, outputs) in &self.input_drvs {
+            for output in outputs {
+                placeholders.insert(downstream_placeholder(drv_path, output), "");
+            }
+        }
+        let variables = self.env.iter().flat_map(|(name, value)| [name, value]);
+        std::iter::once(&self.builder)
+            .chain(&self.args)
+            .chain(variables)
+            .any(|text| placeholders.occur_in(text))
     }
 }
 

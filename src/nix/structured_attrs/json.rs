@@ -12,6 +12,10 @@ use super::number::Number;
 /// the bound keeps dropping and comparing values within any stack.
 pub const MAX_DEPTH: usize = 256;
 
+/// Most values of one text; bounds memory to some hundred bytes times this.
+/// The largest attributes of nixpkgs have some 10⁴.
+pub const MAX_VALUES: usize = 1 << 20;
+
 /// A JSON value. Objects are sorted by the bytes of their keys.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Json {
@@ -59,6 +63,9 @@ pub enum JsonDefect {
     /// Nested too deeply.
     #[error("nested more than {MAX_DEPTH} deep")]
     TooDeep,
+    /// More values than are read.
+    #[error("more than {MAX_VALUES} values")]
+    TooManyValues,
     /// A number no double can hold.
     #[error("the number is too large")]
     NumberTooLarge,
@@ -90,7 +97,7 @@ impl Json {
         if let Err(error) = std::str::from_utf8(text) {
             return Err(JsonError { offset: error.valid_up_to(), defect: JsonDefect::NotUtf8 });
         }
-        let mut reader = Reader { text, at };
+        let mut reader = Reader { text, at, values: 0 };
         let mut open: Vec<Open> = Vec::new();
         loop {
             let Some(mut value) = reader.value(&mut open)? else { continue };
@@ -141,6 +148,8 @@ impl Json {
 struct Reader<'a> {
     text: &'a [u8],
     at: usize,
+    /// Values begun so far.
+    values: usize,
 }
 
 impl Reader<'_> {
@@ -182,6 +191,10 @@ impl Reader<'_> {
     /// A whole value, or `None` if a container was opened that has members.
     fn value(&mut self, open: &mut Vec<Open>) -> Result<Option<Json>, JsonError> {
         self.space();
+        self.values += 1;
+        if self.values > MAX_VALUES {
+            return Err(self.error(JsonDefect::TooManyValues));
+        }
         let value = match self.peek() {
             Some(b'n') => self.expect(b"null", "'null'").map(|()| Json::Null)?,
             Some(b't') => self.expect(b"true", "'true'").map(|()| Json::Bool(true))?,
@@ -521,6 +534,14 @@ mod tests {
             assert_eq!(error.defect, JsonDefect::TooDeep);
             assert!(Json::parse(open.repeat(1_000_000).as_bytes()).is_err());
         }
+    }
+
+    #[test]
+    fn the_number_of_values_is_bounded() {
+        let many = |count: usize| format!("[{}]", vec!["[]"; count].join(","));
+        assert!(Json::parse(many(MAX_VALUES - 1).as_bytes()).is_ok());
+        let error = Json::parse(many(MAX_VALUES).as_bytes()).unwrap_err();
+        assert_eq!(error.defect, JsonDefect::TooManyValues);
     }
 
     #[test]

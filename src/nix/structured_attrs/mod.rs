@@ -10,7 +10,7 @@ mod number;
 
 use std::collections::BTreeMap;
 
-pub use json::{Json, JsonDefect, JsonError, MAX_DEPTH};
+pub use json::{Json, JsonDefect, JsonError, MAX_DEPTH, MAX_VALUES};
 pub use number::Number;
 
 /// The key under which the builder finds its output paths.
