@@ -85,7 +85,7 @@ struct ClaimPart<'a> {
     keys: &'a [String],
     path: String,
     #[serde(flatten)]
-    contents: ContentsPart,
+    contents: Option<ContentsPart>,
     equal: Option<bool>,
 }
 
@@ -173,7 +173,7 @@ fn output_part<'a>(output: &'a OutputFacts, store_dir: &StoreDir) -> Output<'a> 
                 standing: claim.standing.name(),
                 keys: claim.standing.keys(),
                 path: store_dir.full(&claim.path),
-                contents: contents_part(&claim.contents, store_dir),
+                contents: claim.contents.as_ref().map(|claimed| contents_part(claimed, store_dir)),
                 equal: equal(output, claim),
             })
             .collect(),
@@ -182,8 +182,7 @@ fn output_part<'a>(output: &'a OutputFacts, store_dir: &StoreDir) -> Output<'a> 
 
 /// Whether a claim equals what we built; `None` if we built nothing.
 fn equal(output: &OutputFacts, claim: &Claim) -> Option<bool> {
-    let ours = output.ours.as_ref()?;
-    Some(output.path.as_ref() == Some(&claim.path) && ours.differences(&claim.contents).is_empty())
+    Some(claim.equals(output.path.as_ref()?, output.ours.as_ref()?))
 }
 
 fn location(source: &Source) -> &str {

@@ -41,11 +41,11 @@ pub fn read_answer(
         return Err(Box::new(finding));
     }
     let standing = standing(&narinfo, store_dir, keys);
-    let contents = Contents {
+    let contents = Some(Contents {
         nar_hash: narinfo.nar_hash,
         nar_size: narinfo.nar_size,
         references: narinfo.reference_set(),
-    };
+    });
     let claim = Claim { source: source.clone(), path: asked.clone(), contents, standing };
     Ok(Answer { claim, narinfo })
 }

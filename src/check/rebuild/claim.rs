@@ -131,10 +131,25 @@ pub struct Claim {
     pub source: Source,
     /// The store path it is about.
     pub path: StorePath,
-    /// What the content is said to be.
-    pub contents: Contents,
+    /// What the content is said to be; `None` if only the path of a
+    /// content-addressed output is claimed, which stands for its content.
+    pub contents: Option<Contents>,
     /// How much it weighs.
     pub standing: Standing,
+}
+
+impl Claim {
+    /// The facts in which the claimed content differs from `ours`.
+    #[must_use]
+    pub fn differences(&self, ours: &Contents) -> Vec<Difference> {
+        self.contents.as_ref().map_or_else(Vec::new, |claimed| ours.differences(claimed))
+    }
+
+    /// Whether the claim is the same as `ours` at the path `built`.
+    #[must_use]
+    pub fn equals(&self, built: &StorePath, ours: &Contents) -> bool {
+        self.path == *built && self.differences(ours).is_empty()
+    }
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ mod tests {
         Claim {
             source: Source::Cache("file:///c".into()),
             path: path("x"),
-            contents: contents(seed),
+            contents: Some(contents(seed)),
             standing: Standing::Trusted { keys: vec!["k-1".into()] },
         }
     }

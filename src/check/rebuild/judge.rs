@@ -69,14 +69,12 @@ pub fn judge(
     let mut findings = Vec::new();
     let (mut equal, mut differs, mut forged) = (false, false, false);
     for claim in claims {
-        let foreign = claim.path != *built;
-        let differences = ours.differences(&claim.contents);
         match &claim.standing {
-            Standing::Trusted { .. } if foreign || !differences.is_empty() => {
+            Standing::Trusted { .. } if claim.equals(built, ours) => equal = true,
+            Standing::Trusted { .. } => {
                 differs = true;
-                findings.push(difference(path, built, ours, claim, &differences));
+                findings.push(difference(path, built, ours, claim));
             }
-            Standing::Trusted { .. } => equal = true,
             Standing::Forged { .. } => {
                 forged = true;
                 findings.push(rules::forged(path, claim));
@@ -110,13 +108,8 @@ pub fn judge(
 }
 
 /// The finding for a trusted claim that differs from ours.
-fn difference(
-    path: &str,
-    built: &StorePath,
-    ours: &Contents,
-    claim: &Claim,
-    differences: &[Difference],
-) -> Finding {
+fn difference(path: &str, built: &StorePath, ours: &Contents, claim: &Claim) -> Finding {
+    let differences = claim.differences(ours);
     let mut named: Vec<&str> = differences.iter().map(|difference| difference.name()).collect();
     if claim.path != *built {
         named.insert(0, "StorePath");
@@ -130,14 +123,15 @@ fn difference(
     if claim.path != *built {
         finding = finding.with("claimed StorePath", &claim.path).with("our StorePath", built);
     }
+    let Some(claimed) = &claim.contents else { return finding };
     for difference in differences {
         finding = match difference {
-            Difference::NarHash => finding
-                .with("claimed NarHash", claim.contents.nar_hash)
-                .with("our NarHash", ours.nar_hash),
-            Difference::NarSize => finding
-                .with("claimed NarSize", claim.contents.nar_size)
-                .with("our NarSize", ours.nar_size),
+            Difference::NarHash => {
+                finding.with("claimed NarHash", claimed.nar_hash).with("our NarHash", ours.nar_hash)
+            }
+            Difference::NarSize => {
+                finding.with("claimed NarSize", claimed.nar_size).with("our NarSize", ours.nar_size)
+            }
             Difference::References => {
                 let only = |a: &Contents, b: &Contents| {
                     a.references
@@ -147,8 +141,8 @@ fn difference(
                         .join(" ")
                 };
                 finding
-                    .with("references claimed only", only(&claim.contents, ours))
-                    .with("references of ours only", only(ours, &claim.contents))
+                    .with("references claimed only", only(claimed, ours))
+                    .with("references of ours only", only(ours, claimed))
             }
         };
     }
@@ -254,7 +248,7 @@ mod tests {
     #[test]
     fn references_alone_can_differ() {
         let mut claim = trusted(1);
-        claim.contents.references.insert(path(7));
+        claim.contents.as_mut().unwrap().references.insert(path(7));
         let judgement = judge("p", &path(0), &contents(1), false, &[claim]);
         assert_eq!(judgement.status, OutputStatus::Differs);
         assert!(judgement.findings[0].message.starts_with("References of our build"));

@@ -91,12 +91,14 @@ pub static ALL: [&Rule; 9] = [
 /// The finding for a bad signature under a trusted name.
 #[must_use]
 pub fn forged(path: &str, claim: &Claim) -> Finding {
-    Finding::new(
-        &FORGED_SIGNATURE,
-        path,
-        format!("{} serves a claim whose signature does not verify", claim.source),
-    )
-    .with("key", claim.standing.keys().join(", "))
-    .with("claimed NarHash", claim.contents.nar_hash)
-    .with("claimed NarSize", claim.contents.nar_size)
+    let message = format!("{} serves a claim whose signature does not verify", claim.source);
+    let mut finding = Finding::new(&FORGED_SIGNATURE, path, message)
+        .with("key", claim.standing.keys().join(", "))
+        .with("claimed StorePath", &claim.path);
+    if let Some(claimed) = &claim.contents {
+        finding = finding
+            .with("claimed NarHash", claimed.nar_hash)
+            .with("claimed NarSize", claimed.nar_size);
+    }
+    finding
 }
