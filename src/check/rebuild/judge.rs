@@ -183,7 +183,7 @@ mod tests {
         Claim {
             source: Source::Cache("file:///c".into()),
             path: path(0),
-            contents: contents(seed),
+            contents: Some(contents(seed)),
             standing,
         }
     }
