@@ -10,9 +10,10 @@ use rayon::prelude::*;
 
 use crate::check::Finding;
 use crate::check::rebuild::rules;
+use crate::gather::drv_files::{DrvFileError, DrvFiles};
 use crate::nix::derivation::Derivation;
 use crate::nix::derivation::modulo::{DerivationSource, MergeRule};
-use crate::nix::derivation::paths::{OutputPathCheck, PathChecker, PathsReport, name_of};
+use crate::nix::derivation::paths::{OutputPathCheck, PathChecker, PathsReport};
 use crate::nix::hash::Hash;
 use crate::nix::store_path::{StoreDir, StorePath};
 
@@ -66,83 +67,84 @@ pub struct Loaded {
     pub findings: Vec<Finding>,
 }
 
-/// Reads the closure of `targets` with `read`, which answers `None` for a
-/// `.drv` that is nowhere to be found.
+/// Why a graph cannot be read at all: our fault or the machine's.
+#[derive(Debug, thiserror::Error)]
+pub enum GraphError {
+    /// A `.drv` is there and cannot be read.
+    #[error(transparent)]
+    File(#[from] DrvFileError),
+    /// More derivations than [`MAX_DERIVATIONS`].
+    #[error("the targets build on more than {MAX_DERIVATIONS} derivations")]
+    TooMany,
+}
+
+/// Reads everything that `targets` build on.
 ///
 /// # Errors
-/// The first error of `read`, or a graph beyond [`MAX_DERIVATIONS`].
-pub fn load<E: Send + From<TooManyDerivations>>(
-    targets: &BTreeSet<StorePath>,
+/// A `.drv` that is there and cannot be read, or too many of them. A missing
+/// or malformed one is part of the answer.
+pub fn load(
+    targets: BTreeMap<StorePath, Derivation>,
     store_dir: &StoreDir,
-    read: impl Fn(&StorePath) -> Result<Option<Vec<u8>>, E> + Sync,
-) -> Result<Loaded, E> {
+    files: &DrvFiles,
+) -> Result<Loaded, GraphError> {
     let mut graph = DerivationGraph::default();
     let mut findings = Vec::new();
-    let mut seen = targets.clone();
-    let mut frontier: Vec<StorePath> = targets.iter().cloned().collect();
-    while !frontier.is_empty() {
-        if seen.len() > MAX_DERIVATIONS {
-            return Err(TooManyDerivations.into());
-        }
-        let files: Vec<(StorePath, Option<Vec<u8>>)> = frontier
-            .into_par_iter()
-            .map(|path| read(&path).map(|bytes| (path, bytes)))
-            .collect::<Result<_, E>>()?;
-        let parsed: Vec<(StorePath, Result<Derivation, Option<Box<Finding>>>)> = files
-            .into_par_iter()
-            .map(|(path, bytes)| {
-                let derivation = bytes
-                    .ok_or(None)
-                    .and_then(|bytes| parse(&path, &bytes, store_dir).map_err(Some));
-                (path, derivation)
-            })
-            .collect();
-        frontier = Vec::new();
-        for (path, derivation) in parsed {
+    let mut seen: BTreeSet<StorePath> = targets.keys().cloned().collect();
+    let mut frontier = Vec::new();
+    let mut wave: Vec<(StorePath, Result<Derivation, DrvFileError>)> =
+        targets.into_iter().map(|(path, derivation)| (path, Ok(derivation))).collect();
+    while !wave.is_empty() {
+        for (path, derivation) in wave {
             match derivation {
                 Ok(derivation) => {
-                    for input in derivation.input_drvs.keys() {
-                        if seen.insert(input.clone()) {
-                            frontier.push(input.clone());
-                        }
-                    }
+                    frontier.extend(
+                        derivation
+                            .input_drvs
+                            .keys()
+                            .filter(|input| seen.insert((*input).clone()))
+                            .cloned(),
+                    );
                     graph.derivations.insert(path, derivation);
                 }
-                Err(None) => {
+                Err(DrvFileError::Missing { .. }) => {
                     graph.unusable.insert(path, Unusable::Missing);
                 }
-                Err(Some(finding)) => {
-                    findings.push(*finding);
+                Err(error @ (DrvFileError::Io { .. } | DrvFileError::NotRegular(_))) => {
+                    return Err(error.into());
+                }
+                Err(error) => {
+                    findings.push(malformed(&store_dir.full(&path), &error, store_dir));
                     graph.unusable.insert(path, Unusable::Malformed);
                 }
             }
         }
+        if seen.len() > MAX_DERIVATIONS {
+            return Err(GraphError::TooMany);
+        }
+        wave = std::mem::take(&mut frontier)
+            .into_par_iter()
+            .map(|path| {
+                let derivation = files.load(&path);
+                (path, derivation)
+            })
+            .collect();
     }
     graph.check_paths(store_dir, &mut findings);
     Ok(Loaded { graph, findings })
 }
 
-/// A graph beyond [`MAX_DERIVATIONS`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the targets build on more than {MAX_DERIVATIONS} derivations")]
-pub struct TooManyDerivations;
-
-/// One derivation whose bytes have the path asked for.
-fn parse(path: &StorePath, bytes: &[u8], store_dir: &StoreDir) -> Result<Derivation, Box<Finding>> {
-    let subject = store_dir.full(path);
-    let bad = |message: String| {
-        Box::new(Finding::new(&rules::MALFORMED_DERIVATION, subject.clone(), message))
-    };
-    let derivation = Derivation::parse(bytes, store_dir).map_err(|error| bad(error.to_string()))?;
-    let name = name_of(path).ok_or_else(|| bad("its path does not end in '.drv'".to_owned()))?;
-    let computed = derivation.drv_path(name, store_dir).map_err(|error| bad(error.to_string()))?;
-    if computed == *path {
-        Ok(derivation)
-    } else {
-        Err(Box::new(
-            bad("its bytes belong to another store path".to_owned())
-                .with("path of these bytes", store_dir.full(&computed)),
-        ))
+/// The finding for a `.drv` that is not what it should be.
+#[must_use]
+pub fn malformed(subject: &str, error: &DrvFileError, store_dir: &StoreDir) -> Finding {
+    let finding = |message: String| Finding::new(&rules::MALFORMED_DERIVATION, subject, message);
+    match error {
+        DrvFileError::Malformed { source, .. } => finding(source.to_string()),
+        DrvFileError::OtherPath { computed, .. } => {
+            finding("its bytes belong to another store path".to_owned())
+                .with("path of these bytes", store_dir.full(computed))
+        }
+        error => finding(error.to_string()),
     }
 }
 

@@ -8,21 +8,25 @@
     reason = "this is the room that reads files, sockets, the clock and the environment"
 )]
 
+pub mod answers;
 pub mod brotli_stream;
 pub mod cache;
 pub mod cache_file;
 pub mod cache_url;
+pub mod claims;
 pub mod compression;
 pub mod credentials;
 pub mod database;
 pub mod drv_files;
 pub mod fetch;
 pub mod fetch_plan;
+pub mod files;
 pub mod graph;
 pub mod http;
 pub mod http_error;
 pub mod http_request;
 pub mod input;
+pub mod inputs;
 pub mod local_store;
 pub mod modulo_inputs;
 pub mod nar_download;
@@ -30,5 +34,6 @@ pub mod nix_conf;
 pub mod proxy;
 pub mod resolve;
 pub mod restore;
+pub mod shell;
 pub mod tree;
 pub mod url_guard;

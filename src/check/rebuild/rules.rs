@@ -27,6 +27,14 @@ pub static MALFORMED_NARINFO: Rule = Rule {
     remedy: "report it to the cache's operator; it was not used",
 };
 
+/// A realisation that breaks the format or is of another output.
+pub static MALFORMED_REALISATION: Rule = Rule {
+    id: "malformed-realisation",
+    level: Level::Error,
+    summary: "a cache serves a realisation that breaks the format or is of another output",
+    remedy: "report it to the cache's operator; it was not used",
+};
+
 /// A cache answers with the narinfo of another path.
 pub static FOREIGN_NARINFO: Rule = Rule {
     id: "foreign-narinfo",
@@ -76,10 +84,11 @@ pub static FIXED_OUTPUT_MISMATCH: Rule = Rule {
 };
 
 /// All rules of this command.
-pub static ALL: [&Rule; 9] = [
+pub static ALL: [&Rule; 10] = [
     &OUTPUT_DIFFERS,
     &FORGED_SIGNATURE,
     &MALFORMED_NARINFO,
+    &MALFORMED_REALISATION,
     &FOREIGN_NARINFO,
     &NAR_MISMATCH,
     &UNSORTED_REFERENCES,

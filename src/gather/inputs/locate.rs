@@ -1,0 +1,211 @@
+//! Where an object can be had from, best way first.
+
+use super::{Lack, Proof, Way, WayKey};
+use crate::check::Reason;
+use crate::check::rebuild::Standing;
+use crate::gather::answers::{Answers, CacheAnswer};
+use crate::gather::fetch_plan::{FetchImpossible, FetchPlan, Mirrors};
+use crate::gather::graph::DerivationGraph;
+use crate::gather::local_store::LocalStore;
+use crate::nix::content_address::ContentAddress;
+use crate::nix::derivation::{Derivation, Output};
+use crate::nix::narinfo::NarInfo;
+use crate::nix::signature::TrustedKeys;
+use crate::nix::store_path::{StoreDir, StorePath};
+
+/// Everything that objects can come from.
+pub struct Locator<'a> {
+    /// What caches say.
+    pub answers: &'a Answers<'a>,
+    /// The local store, if it was asked for.
+    pub local: Option<&'a LocalStore>,
+    /// The derivations that could make an object.
+    pub graph: &'a DerivationGraph,
+    /// The store directory.
+    pub store_dir: &'a StoreDir,
+    /// Whose signatures count.
+    pub keys: &'a TrustedKeys,
+    /// Whether fixed outputs may be fetched.
+    pub offline: bool,
+    /// Whether builders of fixed outputs may use the network.
+    pub network_builders: bool,
+}
+
+impl Locator<'_> {
+    /// The best way to come by `path` that `failed` does not rule out.
+    ///
+    /// # Errors
+    /// Says what was tried, if there is no way.
+    pub fn locate(&self, path: &StorePath, failed: impl Fn(WayKey) -> bool) -> Result<Way, Lack> {
+        let mut tried = Vec::new();
+        let fixed = self.fixed_content(path);
+        if let Some(local) = self.local {
+            if failed(WayKey::Local) {
+                tried.push("what the local store holds could not be proven".to_owned());
+            } else {
+                match self.in_local_store(local, path, fixed.as_ref()) {
+                    Ok(way) => return Ok(way),
+                    Err(why) => tried.push(why),
+                }
+            }
+        }
+        for cache in 0..self.answers.len() {
+            if failed(WayKey::Cache(cache)) {
+                tried.push(format!("what {} serves could not be used", self.answers.name(cache)));
+                continue;
+            }
+            match self.in_cache(cache, path, fixed.as_ref()) {
+                Ok(way) => return Ok(way),
+                Err(why) => tried.push(why),
+            }
+        }
+        self.from_derivation(path, &failed, tried)
+    }
+
+    fn in_local_store(
+        &self,
+        local: &LocalStore,
+        path: &StorePath,
+        fixed: Option<&ContentAddress>,
+    ) -> Result<Way, String> {
+        let known = local
+            .query(path)
+            .map_err(|error| format!("the local store cannot be read: {error}"))?
+            .ok_or("the local store does not have it")?;
+        let signatures = known.info.check_signatures(self.store_dir, &known.signatures, self.keys);
+        let proof = if let Some(ca) = fixed {
+            Proof::Fixed(ca.clone())
+        } else if signatures.is_trusted() {
+            Proof::Signed { keys: signatures.good().iter().map(ToString::to_string).collect() }
+        } else if let Some(ca) =
+            known.ca.filter(|ca| known.info.is_content_addressed_by(ca, self.store_dir))
+        {
+            Proof::ContentAddressed(ca)
+        } else {
+            return Err(
+                "the local store's copy is neither signed by a trusted key nor content-addressed"
+                    .to_owned(),
+            );
+        };
+        let contents = crate::check::rebuild::Contents {
+            nar_hash: known.info.nar_hash,
+            nar_size: known.info.nar_size,
+            references: known.info.references,
+        };
+        Ok(Way::Local { contents, proof })
+    }
+
+    fn in_cache(
+        &self,
+        cache: usize,
+        path: &StorePath,
+        fixed: Option<&ContentAddress>,
+    ) -> Result<Way, String> {
+        let name = self.answers.name(cache);
+        match &*self.answers.ask(cache, path) {
+            CacheAnswer::Absent => Err(format!("{name} does not have it")),
+            CacheAnswer::Unreachable(why) => Err(format!("{name} does not answer: {why}")),
+            CacheAnswer::Bad(finding) => Err(finding.message.clone()),
+            CacheAnswer::Known(answer) => {
+                let proof = self.proof(&answer.claim.standing, &answer.narinfo, fixed).ok_or_else(
+                    || {
+                        format!(
+                            "what {name} has is not signed by a trusted key ({})",
+                            answer.claim.standing.name()
+                        )
+                    },
+                )?;
+                Ok(Way::Cache { cache, narinfo: Box::new(answer.narinfo.clone()), proof })
+            }
+        }
+    }
+
+    /// What can prove an object that a cache serves. Fixed content is proven by
+    /// its hash even where it is signed; a forged claim proves nothing.
+    fn proof(
+        &self,
+        standing: &Standing,
+        narinfo: &NarInfo,
+        fixed: Option<&ContentAddress>,
+    ) -> Option<Proof> {
+        match (standing, fixed) {
+            (Standing::Forged { .. }, _) => None,
+            (_, Some(ca)) => Some(Proof::Fixed(ca.clone())),
+            (Standing::Trusted { keys }, None) => Some(Proof::Signed { keys: keys.clone() }),
+            (Standing::UnsortedReferences { .. } | Standing::Untrusted { .. }, None) => {
+                let own =
+                    narinfo.ca.clone().filter(|_| narinfo.is_content_addressed(self.store_dir));
+                own.map(Proof::ContentAddressed)
+            }
+        }
+    }
+
+    /// What a derivation of the graph fixes the content of `path` to be.
+    fn fixed_content(&self, path: &StorePath) -> Option<ContentAddress> {
+        let (drv_path, output) = self.graph.producer(path)?;
+        fixed_content(self.graph.get(drv_path)?.outputs.get(output)?)
+    }
+
+    /// Making it, when nobody has it.
+    fn from_derivation(
+        &self,
+        path: &StorePath,
+        failed: &impl Fn(WayKey) -> bool,
+        mut tried: Vec<String>,
+    ) -> Result<Way, Lack> {
+        let lack = |reason, tried: Vec<String>| {
+            Err(Lack {
+                reason,
+                detail: format!("{}: {}", self.store_dir.full(path), tried.join("; ")),
+            })
+        };
+        let Some((drv_path, _)) = self.graph.producer(path) else {
+            tried.push("no derivation at hand makes it".to_owned());
+            return lack(Reason::InputMissing, tried);
+        };
+        let Some((derivation, _)) = self.graph.usable(drv_path) else {
+            let unusable = super::plan::unusable(drv_path, self.graph);
+            tried.push(unusable.detail);
+            return lack(unusable.reason, tried);
+        };
+        let drv_path = drv_path.clone();
+        if !derivation.is_fixed() {
+            return Ok(Way::Build { drv_path });
+        }
+        match fetch_plan(derivation, self.graph) {
+            Ok(_) if failed(WayKey::Fetch) => tried.push("fetching it failed".to_owned()),
+            _ if self.offline => {
+                tried.push("--offline forbids fetching it".to_owned());
+                return lack(Reason::Offline, tried);
+            }
+            Ok(_) => return Ok(Way::Fetch { drv_path }),
+            Err(why) => tried.push(why.to_string()),
+        }
+        if self.network_builders {
+            return Ok(Way::Build { drv_path });
+        }
+        lack(Reason::FetchImpossible, tried)
+    }
+}
+
+/// The content address of a fixed output.
+#[must_use]
+pub fn fixed_content(output: &Output) -> Option<ContentAddress> {
+    match output {
+        Output::Fixed { method, hash, .. } => ContentAddress::new(*method, *hash).ok(),
+        _ => None,
+    }
+}
+
+/// How a fixed output can be fetched without running anything. The list of
+/// mirrors that nixpkgs' `fetchurl` uses is read from its derivation.
+///
+/// # Errors
+/// Why plain fetching cannot make it.
+pub fn fetch_plan(
+    derivation: &Derivation,
+    graph: &DerivationGraph,
+) -> Result<FetchPlan, FetchImpossible> {
+    let mirrors = Mirrors::input_of(derivation).and_then(|list| graph.get(list)).map(Mirrors::of);
+    FetchPlan::of(derivation, mirrors.as_ref())
+}
