@@ -51,6 +51,7 @@ pub fn run(args: &CleanArgs, environment: &Environment) -> Result<Report, ToolEr
     let view = View {
         sections: vec![Section::Facts { title: String::new(), entries }],
         noun: Some(("state directory", "state directories")),
+        lists_subjects: false,
     };
     Ok(Report::from(examination).with_view(view))
 }

@@ -23,7 +23,9 @@ pub fn render(report: &Report, manner: &Manner) -> String {
             page.section(section);
         }
     }
-    page.subjects(&report.examination.subjects, manner.quiet);
+    if manner.quiet || !report.view.lists_subjects {
+        page.subjects(&report.examination.subjects, manner.quiet);
+    }
     page.findings(&report.examination.findings, manner.quiet);
     page.open_questions(&report.examination.coverage.inconclusive);
     if !manner.quiet {

@@ -232,7 +232,7 @@ pub fn view(rebuild: &Rebuild, examination: &Examination, store_dir: &StoreDir) 
             });
         }
     }
-    View { sections, noun: Some(("output", "outputs")) }
+    View { sections, noun: Some(("output", "outputs")), lists_subjects: true }
 }
 
 /// World, sandbox and inputs, in a few lines.
@@ -302,11 +302,19 @@ fn outputs(rebuild: &Rebuild, examination: &Examination, store_dir: &StoreDir) -
     })
 }
 
+/// Characters of a hash part that tell outputs of one name apart.
+const SHOWN_HASH: usize = 8;
+
+/// An output in few columns; findings name it in full.
 fn output_name(derivation: &DerivationFacts, output: &OutputFacts) -> String {
+    let short = |path: &StorePath| {
+        let hash: String = path.hash_part().chars().take(SHOWN_HASH).collect();
+        format!("{hash}..-{}", path.name())
+    };
     output
         .path
         .as_ref()
-        .map_or_else(|| format!("{}!{}", derivation.drv_path, output.name), StorePath::to_string)
+        .map_or_else(|| format!("{}!{}", short(&derivation.drv_path), output.name), short)
 }
 
 /// One line on why an output has its result.

@@ -27,6 +27,8 @@ pub struct View {
     /// What the subjects are called, singular and plural, in the verdict
     /// sentence: `("output", "outputs")`.
     pub noun: Option<(&'static str, &'static str)>,
+    /// Whether a section lists the subjects with their results already.
+    pub lists_subjects: bool,
 }
 
 /// One titled part.

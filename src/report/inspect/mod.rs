@@ -62,5 +62,9 @@ fn report<F: Facts>(
         object.extend(more);
     }
     let sections = facts.map(|facts| facts.sections(store_dir)).unwrap_or_default();
-    Report::from(answers.into_examination(public)).with_view(View { sections, noun: Some(noun) })
+    Report::from(answers.into_examination(public)).with_view(View {
+        sections,
+        noun: Some(noun),
+        lists_subjects: false,
+    })
 }
