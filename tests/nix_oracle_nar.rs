@@ -25,12 +25,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use nix_verify::gather::restore::{remove_tree, restore};
+use nix_verify::gather::restore::restore;
 use nix_verify::gather::tree::{dump, hash_tree};
 use nix_verify::nix::hash::{Hash, HashAlgorithm};
 use nix_verify::nix::nar::{self, NarErrorKind};
 use nix_verify::nix::references::{HashModuloHasher, HashRewriter};
 use nix_verify::nix::store_path::{StoreDir, StorePath};
+use nix_verify::state::remove::remove_tree;
 
 /// Random trees that are hashed.
 const TREES: usize = 1_000;

@@ -15,18 +15,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use crate::nix::hash::NarHash;
 use crate::nix::nar::{Event, HashedSource, NarError, NarReader};
+use crate::state::remove::remove_at;
 
 /// Modification time of everything in a store.
 const MTIME: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
-
-/// Directories that may nest when a tree is removed: far more than a NAR has,
-/// few enough for the handles of all of them to be open.
-const MAX_REMOVE_DEPTH: usize = 256;
 
 /// Why a NAR was not unpacked.
 #[derive(Debug, thiserror::Error)]
@@ -44,9 +41,6 @@ pub enum RestoreError {
         /// The system's answer.
         source: io::Error,
     },
-    /// A tree to be removed is deeper than any NAR.
-    #[error("'{}' lies in more than {MAX_REMOVE_DEPTH} nested directories", .0.display())]
-    Depth(PathBuf),
 }
 
 impl RestoreError {
@@ -81,7 +75,7 @@ pub fn restore_at(
     let unpacked = unpack(&mut reader, parent, name, shown, &mut made);
     if unpacked.is_err() && made {
         // The first error is the one to tell.
-        let _ = remove_at(parent, name, shown);
+        let _ = remove_at(parent, name);
     }
     unpacked.map(|()| reader.into_source().finish())
 }
@@ -174,62 +168,6 @@ fn seal(fd: BorrowedFd<'_>, executable: bool, path: &Path) -> Result<(), Restore
         .map_err(|error| RestoreError::io("set the time of", path.to_owned(), error))
 }
 
-/// Removes whatever is at `path`, a symlink as such, read-only directories
-/// and all. That nothing is there is fine.
-///
-/// # Errors
-/// A file system that refuses.
-pub fn remove_tree(path: &Path) -> Result<(), RestoreError> {
-    let (parent, name) = locate(path)?;
-    remove_at(parent.as_fd(), name, path)
-}
-
-/// As [`remove_tree`], for the entry `name` of an open directory.
-///
-/// # Errors
-/// A file system that refuses.
-pub fn remove_at(parent: BorrowedFd<'_>, name: &OsStr, shown: &Path) -> Result<(), RestoreError> {
-    let failed = |path: &Path, error| RestoreError::io("remove", path.to_owned(), error);
-    let mut levels: Vec<(Level, OsString, Dir)> = Vec::new();
-    let mut next = Some(name.to_owned());
-    loop {
-        let dir = levels.last().map_or(parent, |(level, ..)| level.fd.as_fd());
-        if let Some(name) = next.take() {
-            let path = levels
-                .last()
-                .map_or_else(|| shown.to_owned(), |(level, ..)| level.path.join(&name));
-            match rustix::fs::unlinkat(dir, &name, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                // Linux says ISDIR, POSIX allows PERM.
-                Err(Errno::ISDIR | Errno::PERM) => {
-                    if levels.len() >= MAX_REMOVE_DEPTH {
-                        return Err(RestoreError::Depth(path));
-                    }
-                    let fd = open_directory(dir, &name).map_err(|error| failed(&path, error))?;
-                    rustix::fs::fchmod(&fd, Mode::RWXU).map_err(|error| failed(&path, error))?;
-                    let entries = Dir::read_from(&fd).map_err(|error| failed(&path, error))?;
-                    levels.push((Level { fd, path }, name, entries));
-                }
-                Err(error) => return Err(failed(&path, error)),
-            }
-        }
-        let Some((level, _, entries)) = levels.last_mut() else { return Ok(()) };
-        match entries.next() {
-            Some(Ok(entry)) if matches!(entry.file_name().to_bytes(), b"." | b"..") => {}
-            Some(Ok(entry)) => {
-                next = Some(OsStr::from_bytes(entry.file_name().to_bytes()).to_owned());
-            }
-            Some(Err(error)) => return Err(failed(&level.path, error)),
-            None => {
-                let Some((level, name, _)) = levels.pop() else { return Ok(()) };
-                let dir = levels.last().map_or(parent, |(level, ..)| level.fd.as_fd());
-                rustix::fs::unlinkat(dir, &name, AtFlags::REMOVEDIR)
-                    .map_err(|error| failed(&level.path, error))?;
-            }
-        }
-    }
-}
-
 /// Opens the directory `name` of `dir`, not through a symlink.
 fn open_directory(dir: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -240,7 +178,7 @@ fn open_directory(dir: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Errno> {
 fn locate(path: &Path) -> Result<(OwnedFd, &OsStr), RestoreError> {
     let Some(name) = path.file_name() else {
         let error = io::Error::from(io::ErrorKind::InvalidInput);
-        return Err(RestoreError::io("unpack to or remove", path.to_owned(), error));
+        return Err(RestoreError::io("unpack to", path.to_owned(), error));
     };
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -250,4 +188,105 @@ fn locate(path: &Path) -> Result<(OwnedFd, &OsStr), RestoreError> {
     let fd = rustix::fs::openat(CWD, parent, flags, Mode::empty())
         .map_err(|error| RestoreError::io("open the directory", parent.to_owned(), error))?;
     Ok((fd, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+    use crate::nix::nar::NarWriter;
+
+    fn nar(events: &[Event<'_>]) -> Vec<u8> {
+        let mut writer = NarWriter::new(Vec::new());
+        events.iter().for_each(|event| writer.write(*event).unwrap());
+        writer.finish().unwrap()
+    }
+
+    fn tree() -> Vec<u8> {
+        nar(&[
+            Event::Directory,
+            Event::Entry(b"a"),
+            Event::File { executable: true, size: 1 },
+            Event::Contents(b"x"),
+            Event::Entry(b"b"),
+            Event::Directory,
+            Event::Entry(b"empty"),
+            Event::File { executable: false, size: 0 },
+            Event::Entry(b"link"),
+            Event::Symlink(b"/etc"),
+            Event::End,
+            Event::End,
+        ])
+    }
+
+    #[test]
+    fn everything_is_made_canonically() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dest = tmp.path().join("dest");
+        restore(tree().as_slice(), &dest).unwrap();
+        for (name, mode) in
+            [("", 0o40555), ("a", 0o100_555), ("b", 0o40555), ("b/empty", 0o100_444)]
+        {
+            let meta = fs::symlink_metadata(dest.join(name)).unwrap();
+            assert_eq!(meta.permissions().mode(), mode, "{name}");
+            let modified = meta.modified().unwrap();
+            assert_eq!(modified.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(), 1);
+        }
+        assert_eq!(fs::read_link(dest.join("b/link")).unwrap(), Path::new("/etc"));
+        assert_eq!(fs::read(dest.join("a")).unwrap(), b"x");
+        crate::state::remove::remove_tree(&dest).unwrap();
+    }
+
+    #[test]
+    fn what_is_there_is_left_alone() {
+        let tmp = tempfile::tempdir().unwrap();
+        let outside = tmp.path().join("outside");
+        let dest = tmp.path().join("dest");
+        let file = nar(&[Event::File { executable: false, size: 1 }, Event::Contents(b"x")]);
+        let link = nar(&[Event::Symlink(b"x")]);
+        for nar in [&tree(), &file, &link] {
+            symlink(&outside, &dest).unwrap();
+            assert!(matches!(restore(nar.as_slice(), &dest), Err(RestoreError::Io { .. })));
+            assert!(!outside.exists());
+            assert_eq!(fs::read_link(&dest).unwrap(), outside);
+            fs::remove_file(&dest).unwrap();
+
+            fs::write(&dest, "mine").unwrap();
+            assert!(restore(nar.as_slice(), &dest).is_err());
+            assert_eq!(fs::read(&dest).unwrap(), b"mine");
+            fs::remove_file(&dest).unwrap();
+
+            fs::create_dir(&dest).unwrap();
+            assert!(restore(nar.as_slice(), &dest).is_err());
+            assert!(dest.is_dir());
+            fs::remove_dir(&dest).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_nar_that_is_cut_leaves_nothing() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dest = tmp.path().join("dest");
+        let whole = tree();
+        for cut in (0..whole.len()).step_by(5) {
+            let error = restore(&whole[..cut], &dest).unwrap_err();
+            assert!(matches!(error, RestoreError::Nar(_)), "{error}");
+            assert!(fs::symlink_metadata(&dest).is_err(), "cut at {cut}");
+        }
+        let trailing = [whole.as_slice(), b"x"].concat();
+        assert!(restore(trailing.as_slice(), &dest).is_err());
+        assert!(fs::symlink_metadata(&dest).is_err());
+    }
+
+    #[test]
+    fn a_destination_without_a_name_is_refused() {
+        for dest in ["/", "..", "."] {
+            assert!(matches!(
+                restore(tree().as_slice(), Path::new(dest)),
+                Err(RestoreError::Io { .. })
+            ));
+        }
+    }
 }

@@ -10,6 +10,8 @@
 //! a file is executable if its owner may execute it, nothing else counts.
 
 mod read;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::ffi::OsStr;
@@ -321,80 +323,5 @@ fn walk(
             }
         }
         next = walker.next_batch();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::unix::fs::{PermissionsExt, symlink};
-
-    use super::*;
-    use crate::gather::restore::{remove_tree, restore};
-    use crate::nix::nar;
-
-    fn executable(path: &Path) {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
-    /// A tree with a bit of everything, and files around every border.
-    fn mixed(root: &Path) {
-        fs::create_dir(root).unwrap();
-        for size in [0, 1, 7, 8, 9, 64 * 1024, 192 * 1024 - 1, 256 * 1024, 256 * 1024 + 1, 3 << 20]
-        {
-            let bytes: Vec<u8> = (0..size).map(|i| (i * 7 % 251) as u8).collect();
-            fs::write(root.join(format!("f{size}")), bytes).unwrap();
-        }
-        for dir in 0..40 {
-            let dir = root.join(format!("d{dir}"));
-            fs::create_dir(&dir).unwrap();
-            for file in 0..5 {
-                fs::write(dir.join(format!("{file}")), format!("{file}")).unwrap();
-            }
-            executable(&dir.join("3"));
-            symlink("../f0", dir.join("link")).unwrap();
-            fs::create_dir(dir.join("empty")).unwrap();
-        }
-    }
-
-    #[test]
-    fn worked_example_b() {
-        let tmp = tempfile::tempdir().unwrap();
-        let root = tmp.path().join("hello");
-        fs::create_dir_all(root.join("bin")).unwrap();
-        fs::write(root.join("a"), "hello\n").unwrap();
-        fs::write(root.join("bin/run"), "#!x\n").unwrap();
-        executable(&root.join("bin/run"));
-        symlink("../a", root.join("bin/ln")).unwrap();
-        let (hash, size) = hash_tree(&root, &mut []).unwrap();
-        assert_eq!(size, 872);
-        assert_eq!(hash.to_string(), "sha256:185aik5mfalmyqczri5l59yqnvvixyys6gxjcp51wkakq7vh7rbs");
-    }
-
-    #[test]
-    fn dump_check_restore_and_hash_agree() {
-        let tmp = tempfile::tempdir().unwrap();
-        let root = tmp.path().join("root");
-        mixed(&root);
-        let mut bytes = Vec::new();
-        let size = dump(&root, &mut bytes).unwrap();
-        let wanted = nar::check(bytes.as_slice()).unwrap();
-        assert_eq!(size, wanted.1);
-        let mut tee = Vec::new();
-        assert_eq!(hash_tree(&root, &mut [&mut tee]).unwrap(), wanted);
-        assert!(tee == bytes);
-        // However few names may be held at once.
-        let (dir, name) = locate(&root).unwrap();
-        for names_budget in [0, 30, 200] {
-            let options = TreeOptions { names_budget, ..TreeOptions::default() };
-            let hash = hash_at(dir.as_fd(), name, &root, &options, &mut []).unwrap();
-            assert_eq!(hash, wanted, "{names_budget}");
-        }
-        let copy = tmp.path().join("copy");
-        assert_eq!(restore(bytes.as_slice(), &copy).unwrap(), wanted);
-        assert_eq!(hash_tree(&copy, &mut []).unwrap(), wanted);
-        remove_tree(&copy).unwrap();
-        assert!(!copy.exists());
-        remove_tree(&copy).unwrap();
     }
 }

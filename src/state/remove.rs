@@ -31,17 +31,20 @@ pub fn remove_tree(path: &Path) -> io::Result<()> {
         Err(Errno::NOENT) => return Ok(()),
         other => other?,
     };
-    remove_in(&parent, name)
+    remove_at(parent.as_fd(), name)
 }
 
-/// Removes the entry `name` of a directory and everything below it.
-fn remove_in(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
+/// Removes the entry `name` of an open directory and everything below it.
+///
+/// # Errors
+/// The first thing the system refused to remove.
+pub fn remove_at(parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
     match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
         Err(Errno::ISDIR | Errno::PERM) => {}
         Err(other) => return Err(other.into()),
     }
-    let top = open_up(parent.as_fd(), name.as_bytes())?;
+    let top = open_up(parent, name.as_bytes())?;
     let mut moved: u64 = 0;
     // Each pass empties every directory that lies directly below the top;
     // what they hold in turn lies there for the next pass.
