@@ -127,7 +127,8 @@ fn what_changes_between_listing_and_reading_is_noticed() {
     let tmp = tempfile::tempdir().unwrap();
     let secret = tmp.path().join("secret");
     fs::write(&secret, "secret").unwrap();
-    let changes: [(&str, fn(&Path, &Path)); 6] = [
+    type Change = fn(&Path, &Path);
+    let changes: [(&str, Change); 6] = [
         ("a", |path, secret| symlink(secret, path).unwrap()),
         ("a", |path, _| rustix::fs::mkfifoat(CWD, path, Mode::RWXU).unwrap()),
         ("a", |path, _| fs::create_dir(path).unwrap()),
