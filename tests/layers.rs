@@ -2,6 +2,17 @@
 //!
 //! Reads the sources as text. Comments and unit tests do not count.
 
+#![allow(
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "tests state what they expect and may stop at the first surprise"
+)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

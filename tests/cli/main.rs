@@ -1,5 +1,16 @@
 //! The real binary, with a scrubbed environment, over the fixtures.
 
+#![allow(
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "tests state what they expect and may stop at the first surprise"
+)]
+
 mod clean;
 mod help;
 mod hostile;
