@@ -33,26 +33,29 @@ use nix_verify::nix::hash::{Hash, HashAlgorithm, NarHash};
 use nix_verify::nix::store_path::{StoreDir, StorePath};
 
 /// An input that every build here has.
-pub const DEP: &str = "c61i4gz5k01hfwfm979s0m23hxb0c733-dep";
+pub(crate) const DEP: &str = "c61i4gz5k01hfwfm979s0m23hxb0c733-dep";
 
-pub fn path(base: &str) -> StorePath {
+pub(crate) fn path(base: &str) -> StorePath {
     base.parse().unwrap()
 }
 
 /// A build whose builder is about to have run.
-pub struct Build {
+pub(crate) struct Build {
     temp: tempfile::TempDir,
-    pub drv_path: StorePath,
-    pub derivation: Derivation,
-    pub inputs: BTreeMap<StorePath, InputObject>,
-    pub world: World,
-    pub leaky: bool,
-    pub build_uid: u32,
+    pub(crate) drv_path: StorePath,
+    pub(crate) derivation: Derivation,
+    pub(crate) inputs: BTreeMap<StorePath, InputObject>,
+    pub(crate) world: World,
+    pub(crate) leaky: bool,
+    pub(crate) build_uid: u32,
 }
 
 impl Build {
     /// A derivation called `name` with these outputs.
-    pub fn new(name: &str, outputs: impl IntoIterator<Item = (&'static str, Output)>) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        outputs: impl IntoIterator<Item = (&'static str, Output)>,
+    ) -> Self {
         let derivation = Derivation {
             outputs: outputs.into_iter().map(|(name, what)| (name.to_owned(), what)).collect(),
             input_drvs: BTreeMap::new(),
@@ -65,7 +68,7 @@ impl Build {
         Self::of(path(&format!("kkbw1a16iwbdq66gd6hmdcr80jrb5rbw-{name}.drv")), derivation)
     }
 
-    pub fn of(drv_path: StorePath, derivation: Derivation) -> Self {
+    pub(crate) fn of(drv_path: StorePath, derivation: Derivation) -> Self {
         let temp = tempfile::tempdir().unwrap();
         fs::create_dir(temp.path().join("store")).unwrap();
         fs::create_dir(temp.path().join("dest")).unwrap();
@@ -89,7 +92,7 @@ impl Build {
     }
 
     /// Input-addressed outputs with made-up paths.
-    pub fn plain(outputs: &[&'static str]) -> Self {
+    pub(crate) fn plain(outputs: &[&'static str]) -> Self {
         let output = |name: &&'static str| {
             let hash = Hash::of(HashAlgorithm::Sha256, name.as_bytes());
             let path = StorePath::make(&StoreDir::default(), "output", &hash, name).unwrap();
@@ -99,17 +102,17 @@ impl Build {
     }
 
     /// One fixed output.
-    pub fn fixed(name: &str, path: &str, method: Method, hash: &str) -> Self {
+    pub(crate) fn fixed(name: &str, path: &str, method: Method, hash: &str) -> Self {
         let hash = Hash::parse(hash, None).unwrap();
         Self::new(name, [("out", Output::Fixed { path: crate::path(path), method, hash })])
     }
 
-    pub fn world(mut self, name: &str) -> Self {
+    pub(crate) fn world(mut self, name: &str) -> Self {
         self.world = World::by_name(name).unwrap();
         self
     }
 
-    pub fn env(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.derivation.env.insert(name.into(), value.into());
         self
     }
@@ -124,24 +127,24 @@ impl Build {
     }
 
     /// Where the builder makes an output.
-    pub fn out(&self, output: &str) -> PathBuf {
+    pub(crate) fn out(&self, output: &str) -> PathBuf {
         self.store().join(self.scratch()[output].to_string())
     }
 
     /// What the builder calls that place.
-    pub fn path_of(&self, output: &str) -> String {
+    pub(crate) fn path_of(&self, output: &str) -> String {
         StoreDir::default().full(&self.scratch()[output])
     }
 
-    pub fn store(&self) -> PathBuf {
+    pub(crate) fn store(&self) -> PathBuf {
         self.temp.path().join("store")
     }
 
-    pub fn finish(&self) -> Result<BTreeMap<String, BuiltOutput>, FailureReason> {
+    pub(crate) fn finish(&self) -> Result<BTreeMap<String, BuiltOutput>, FailureReason> {
         self.try_finish().unwrap()
     }
 
-    pub fn try_finish(
+    pub(crate) fn try_finish(
         &self,
     ) -> Result<Result<BTreeMap<String, BuiltOutput>, FailureReason>, BuildError> {
         let store_dir = StoreDir::default();
@@ -174,7 +177,7 @@ impl Build {
     }
 
     /// The one output of a build that succeeds.
-    pub fn finish_out(&self) -> BuiltOutput {
+    pub(crate) fn finish_out(&self) -> BuiltOutput {
         let output = self.finish().unwrap().remove("out").unwrap();
         assert_eq!(
             hash_tree(&output.host_path, &mut []).unwrap(),
@@ -185,7 +188,7 @@ impl Build {
     }
 
     /// Why the one output of a build is refused.
-    pub fn refusal(&self) -> String {
+    pub(crate) fn refusal(&self) -> String {
         match self.finish().unwrap_err() {
             FailureReason::BadOutput { why, .. } => why,
             other => panic!("{other}"),
@@ -210,19 +213,19 @@ fn unseal(directory: &Path) {
 }
 
 /// Writes a file and the directories that lead to it.
-pub fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) {
+pub(crate) fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) {
     fs::create_dir_all(path.as_ref().parent().unwrap()).unwrap();
     fs::write(path, contents).unwrap();
 }
 
-pub fn mode(path: impl AsRef<Path>) -> u32 {
+pub(crate) fn mode(path: impl AsRef<Path>) -> u32 {
     fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
-pub fn set_mode(path: impl AsRef<Path>, mode: u32) {
+pub(crate) fn set_mode(path: impl AsRef<Path>, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
