@@ -21,6 +21,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use nix_verify::build::builtin::{Environment, run_builtin};
+use nix_verify::nix::hash::{Hash, HashAlgorithm};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -72,7 +73,12 @@ fn list(root: &Path, below: &str, found: &mut BTreeMap<String, String>) {
             "directory".to_owned()
         } else {
             let executable = entry.metadata().unwrap().permissions().mode() & 0o100 != 0;
-            let contents = fs::read_to_string(entry.path()).unwrap();
+            let contents = fs::read(entry.path()).unwrap();
+            let contents = if contents.len() < 100 {
+                String::from_utf8(contents).unwrap()
+            } else {
+                format!("sha256:{}", Hash::of(HashAlgorithm::Sha256, &contents).base16())
+            };
             format!("{} {contents}", if executable { "executable" } else { "file" })
         };
         found.insert(name, what);
@@ -123,5 +129,58 @@ fn environments_are_those_of_nix() {
             }
         }
         assert_eq!(&found, expected, "{}", case.name);
+    }
+}
+
+#[derive(Deserialize)]
+struct Channel {
+    name: String,
+    channel: String,
+    expected: Option<BTreeMap<String, String>>,
+}
+
+/// Tarballs that come out otherwise than in Nix 2.8.0, and why.
+const OTHERWISE: [(&str, Option<usize>, &str); 3] = [
+    ("zip.zip", None, "libarchive reads everything, this only tar"),
+    ("sparse-pax.tar.gz", None, "sparse files in PAX notation are refused"),
+    (
+        "dot-writable.tar",
+        Some(2),
+        "its mode for the output itself, which 2.8 takes over, is ignored as by 2.35",
+    ),
+];
+
+/// `tests/fixtures/builtins/channel` holds tarballs and `channel.json` what
+/// Nix's `builtin:unpack-channel` made of them; `null` where the build failed.
+#[test]
+fn channels_are_those_of_nix() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/builtins");
+    let cases = fs::read_to_string(fixtures.join("channel.json")).unwrap();
+    let cases: Vec<Channel> = serde_json::from_str(&cases).unwrap();
+    assert!(cases.len() > 45);
+    for case in cases {
+        let temp = tempfile::tempdir().unwrap();
+        let out = temp.path().join("out");
+        let source = fixtures.join("channel").join(&case.name);
+        let status = run_builtin(
+            "builtin:unpack-channel",
+            &environment(&[
+                ("out", out.to_str().unwrap()),
+                ("channelName", &case.channel),
+                ("src", source.to_str().unwrap()),
+            ]),
+        );
+        let mut found = BTreeMap::new();
+        if status == 0 {
+            list(&out, "", &mut found);
+        }
+        let beside: Vec<_> = fs::read_dir(temp.path()).unwrap().flatten().collect();
+        assert!(beside.len() <= 1, "{}: nothing outside the output", case.name);
+        if let Some((.., entries, why)) = OTHERWISE.iter().find(|(name, ..)| *name == case.name) {
+            assert_ne!((status == 0).then_some(&found), case.expected.as_ref(), "no longer: {why}");
+            assert_eq!((status == 0).then_some(found.len()), *entries, "{why}");
+            continue;
+        }
+        assert_eq!((status == 0).then_some(found), case.expected, "{}", case.name);
     }
 }

@@ -11,7 +11,7 @@ fn build(contents: &str) -> Build {
 }
 
 fn broken(build: &Build) -> (String, String) {
-    match build.finish().unwrap_err() {
+    match *build.finish().unwrap_err() {
         FailureReason::OutputCheck { output, why } => (output, why),
         other => panic!("{other}"),
     }

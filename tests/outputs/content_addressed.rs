@@ -129,7 +129,7 @@ fn flat_fixed_outputs_are_hashed_as_files() {
 
     let build = hello();
     fs::write(build.out("out"), "hullo\n").unwrap();
-    match build.finish().unwrap_err() {
+    match *build.finish().unwrap_err() {
         FailureReason::HashMismatch { expected, found, .. } => {
             assert_eq!(expected, Hash::parse(HELLO, None).unwrap());
             assert_eq!(found, Hash::of(HashAlgorithm::Sha256, b"hullo\n"));
@@ -182,7 +182,7 @@ fn fixed_outputs_are_hashed_modulo_themselves() {
         assert!(why.contains("must not refer to store paths"), "{why}");
         // Between them the hash was another one.
         let reason = build().world("nix-2.24").finish().unwrap_err();
-        assert!(matches!(reason, FailureReason::HashMismatch { .. }), "{reason}");
+        assert!(matches!(*reason, FailureReason::HashMismatch { .. }), "{reason}");
     }
 }
 

@@ -124,7 +124,7 @@ fn what_is_no_output_is_left_behind() {
 fn every_output_must_be_there() {
     let build = Build::plain(&["out", "dev"]);
     write(build.out("out").join("file"), "x");
-    match build.finish().unwrap_err() {
+    match *build.finish().unwrap_err() {
         FailureReason::MissingOutput { output, path } => {
             assert_eq!((output.as_str(), path), ("dev", build.path_of("dev")));
         }
@@ -138,7 +138,7 @@ fn circles_between_outputs_are_refused() {
     write(build.out("out").join("file"), build.path_of("dev"));
     write(build.out("dev").join("file"), build.path_of("out"));
     write(build.out("lib").join("file"), build.path_of("lib"));
-    match build.finish().unwrap_err() {
+    match *build.finish().unwrap_err() {
         FailureReason::ReferenceCycle(circle) => assert_eq!(circle, ["dev", "out", "dev"]),
         other => panic!("{other}"),
     }

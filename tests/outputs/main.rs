@@ -140,8 +140,8 @@ impl Build {
         self.temp.path().join("store")
     }
 
-    pub(crate) fn finish(&self) -> Result<BTreeMap<String, BuiltOutput>, FailureReason> {
-        self.try_finish().unwrap()
+    pub(crate) fn finish(&self) -> Result<BTreeMap<String, BuiltOutput>, Box<FailureReason>> {
+        self.try_finish().unwrap().map_err(Box::new)
     }
 
     pub(crate) fn try_finish(
@@ -189,7 +189,7 @@ impl Build {
 
     /// Why the one output of a build is refused.
     pub(crate) fn refusal(&self) -> String {
-        match self.finish().unwrap_err() {
+        match *self.finish().unwrap_err() {
             FailureReason::BadOutput { why, .. } => why,
             other => panic!("{other}"),
         }

@@ -200,9 +200,16 @@ fn unpack_entry(
     }
 }
 
-/// Whether an entry is a file, whatever the notation of its content.
-const fn is_file(kind: EntryType) -> bool {
-    matches!(kind, EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse)
+/// Entries that only some programs write and whose meaning is their own:
+/// parts of a volume, directory listings, access lists and the like.
+const PECULIAR: &[u8] = b"ADEIMNSVX";
+
+/// Whether an entry is a file, whatever the notation of its content. A type
+/// that nobody knows is one.
+fn is_file(kind: EntryType) -> bool {
+    let known = kind.is_symlink() || kind.is_hard_link() || kind.is_dir() || kind.is_fifo();
+    let device = kind.is_character_special() || kind.is_block_special();
+    kind.is_gnu_sparse() || !(known || device || PECULIAR.contains(&kind.as_byte()))
 }
 
 /// Whether an entry's content is stored in pieces that only its PAX header
