@@ -6,6 +6,8 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "tests state what they expect and may stop at the first surprise"
 )]
 
@@ -458,9 +460,9 @@ fn credentials_stay_with_their_origin() {
     let bearer = Credentials::Bearer(Secret::new("token".to_owned()));
     assert_eq!(with("/end", bearer), b"end");
     let seen = server.seen();
-    for index in 0..3 {
+    for request in &seen[..3] {
         // The head is kept in lower case.
-        assert_eq!(seen[index].header("authorization"), Some("basic bwu6cgfzcw=="));
+        assert_eq!(request.header("authorization"), Some("basic bwu6cgfzcw=="));
     }
     assert_eq!(seen[3].header("authorization"), Some("bearer token"));
     assert_eq!(other.seen().len(), 1);

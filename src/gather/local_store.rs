@@ -23,6 +23,9 @@ use crate::nix::store_path::{StoreDir, StorePath};
 /// Where the database is below the root of a store.
 const DATABASE: &str = "nix/var/nix/db/db.sqlite";
 
+/// Where the objects are below the root of a chroot store.
+const OBJECTS: &str = "nix/store";
+
 /// Most references read for one path; the largest known have a few thousand.
 const MAX_REFERENCES: usize = 100_000;
 
@@ -72,6 +75,8 @@ pub struct LocalPathInfo {
 /// A store on this machine, read only.
 pub struct LocalStore {
     root: PathBuf,
+    /// The directory with the objects themselves.
+    objects: PathBuf,
     store_dir: StoreDir,
     database: Mutex<Database>,
 }
@@ -89,6 +94,11 @@ impl LocalStore {
     /// # Errors
     /// When there is no database, or none that can be read without writing.
     pub fn open(root: Option<&Path>, store_dir: &StoreDir) -> Result<Self, LocalStoreError> {
+        // Below a root, Nix keeps objects in one place whatever they are called.
+        let objects = match root {
+            Some(root) => root.join(OBJECTS),
+            None => PathBuf::from(store_dir.as_str()),
+        };
         let root = root.unwrap_or(Path::new("/"));
         let path = root.join(DATABASE);
         let mut database = Database::open(&path)?;
@@ -103,6 +113,7 @@ impl LocalStore {
         }
         Ok(Self {
             root: root.to_owned(),
+            objects,
             store_dir: store_dir.clone(),
             database: Mutex::new(database),
         })
@@ -117,8 +128,7 @@ impl LocalStore {
     /// Where the object is on this machine, if it is there.
     #[must_use]
     pub fn host_path(&self, path: &StorePath) -> PathBuf {
-        let full = self.store_dir.full(path);
-        self.root.join(full.trim_start_matches('/'))
+        self.objects.join(path.to_string())
     }
 
     /// What the database says about a path; `None` if it is not valid.
