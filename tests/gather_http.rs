@@ -294,18 +294,25 @@ fn a_broken_large_file_goes_on_where_it_can() {
                 return Ok(());
             }
         } else {
+            let whole = seen.target == "/again" && seen.index % 2 == 1;
+            let upto = if whole { total } else { 20_000 };
             write!(stream, "HTTP/1.1 200 X\r\n{tag}Content-Length: {total}\r\n\r\n")?;
-            stream.write_all(&served[..20_000])?;
+            stream.write_all(&served[..upto])?;
             stream.flush()?;
+            if whole {
+                return Ok(());
+            }
         }
         // What was sent arrives before the reset does.
         std::thread::sleep(Duration::from_millis(100));
         reset()
     });
     let client = client();
-    let (error, bytes) = large(&client, &server, "/resumes");
-    assert!(error.is_none(), "{error:?}");
-    assert!(bytes == content);
+    for path in ["/again", "/resumes"] {
+        let (error, bytes) = large(&client, &server, path);
+        assert!(error.is_none(), "{error:?}");
+        assert!(bytes == content);
+    }
     for path in ["/plain", "/ignores", "/changes", "/weak"] {
         let (error, bytes) = large(&client, &server, path);
         let error = error.unwrap();

@@ -245,3 +245,36 @@ fn errors_of_the_source_stay_themselves() {
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "{compression}");
     }
 }
+
+#[test]
+fn damage_of_any_kind_ends_in_an_answer() {
+    let text = &sample()[..20_000];
+    let mut rng = fastrand::Rng::with_seed(11);
+    for compression in framed() {
+        let packed = compress(compression, text);
+        for _ in 0..400 {
+            let mut bad = packed.clone();
+            for _ in 0..rng.usize(1..6) {
+                let at = rng.usize(..bad.len().min(200).max(bad.len() / 4));
+                match rng.u8(..4) {
+                    0 => bad[at] = rng.u8(..),
+                    1 => bad[at] ^= 1 << rng.u8(..8),
+                    2 => bad.insert(at, rng.u8(..)),
+                    _ => {
+                        bad.remove(at);
+                    }
+                }
+            }
+            let mut out = Vec::new();
+            let limit = 100 * u64::try_from(text.len()).unwrap();
+            let _ = reader(compression, &bad[..]).unwrap().take(limit).read_to_end(&mut out);
+        }
+        for _ in 0..400 {
+            let noise: Vec<u8> = (0..rng.usize(..300)).map(|_| rng.u8(..)).collect();
+            let head = rng.usize(..packed.len().min(40));
+            let bad = [&packed[..head], &noise].concat();
+            let mut out = Vec::new();
+            let _ = reader(compression, &bad[..]).unwrap().take(1 << 20).read_to_end(&mut out);
+        }
+    }
+}

@@ -30,6 +30,9 @@ const MAX_REDIRECTS: u32 = 10;
 /// second at 100 ms each.
 const MAX_IDLE_CONNECTIONS: usize = 128;
 
+/// Bytes skipped at once when a file is read anew.
+const SKIP: usize = 64 << 10;
+
 /// Largest file of certificate authorities; a whole system bundle has 250 KiB.
 const MAX_CA_FILE: u64 = 16 << 20;
 
@@ -48,6 +51,13 @@ pub fn read_ca_file(path: &std::path::Path) -> io::Result<Vec<u8>> {
             "no certificate found (expected PEM: -----BEGIN CERTIFICATE-----)",
         )),
     }
+}
+
+/// The part of a file that is still missing.
+#[derive(Debug, Clone, Copy)]
+struct Range<'a> {
+    from: u64,
+    tag: Option<&'a str>,
 }
 
 /// The client. Cloning shares connections.
@@ -137,8 +147,7 @@ impl HttpClient {
         })
     }
 
-    /// Begins to get a large file of at most `cap` bytes. If the connection
-    /// breaks and the server can go on from where it was, it is asked to.
+    /// Begins to get a large file of at most `cap` bytes.
     ///
     /// # Errors
     /// When there is no usable answer after all tries.
@@ -197,7 +206,7 @@ impl Inner {
     fn send(
         &self,
         request: &Request,
-        range: Option<(u64, &str)>,
+        range: Option<Range<'_>>,
     ) -> Result<Answer<Response>, Failure> {
         if self.options.offline {
             return Err(Failure::Offline);
@@ -207,10 +216,11 @@ impl Inner {
         for _ in 0..=MAX_REDIRECTS {
             let (client, through_proxy) = self.prepare(&url, zone)?;
             let mut builder = client.get(url.clone()).header(header::ACCEPT_ENCODING, "identity");
-            if let Some((from, tag)) = range {
-                builder = builder
-                    .header(header::RANGE, format!("bytes={from}-"))
-                    .header(header::IF_RANGE, tag);
+            if let Some(Range { from, tag }) = range {
+                builder = builder.header(header::RANGE, format!("bytes={from}-"));
+                if let Some(tag) = tag {
+                    builder = builder.header(header::IF_RANGE, tag);
+                }
             }
             if url.origin() == origin {
                 builder = match &request.credentials {
@@ -370,7 +380,7 @@ fn content_encoding(headers: &HeaderMap, decode: bool) -> Result<Compression, Fa
     };
     match (known, values.next()) {
         (Some(compression), None) => Ok(compression),
-        _ => Err(Failure::Encoding(name)),
+        _ => Err(Failure::Encoding(name.escape_default().to_string())),
     }
 }
 
@@ -499,27 +509,33 @@ impl Read for Plain {
     }
 }
 
-/// What is needed to go on with a body after its connection broke.
-#[derive(Debug, Clone)]
+/// What the server offers for going on with a body after its connection broke.
+#[derive(Debug, Clone, Default)]
 struct Resume {
+    /// It can send the rest alone.
+    ranges: bool,
     /// The strong entity tag that says the file is still the same.
-    tag: String,
+    tag: Option<String>,
 }
 
 impl Resume {
-    fn offered(headers: &HeaderMap) -> Option<Self> {
-        let tag = text(headers, header::ETAG)?;
-        let ranges = text(headers, header::ACCEPT_RANGES)?;
-        (ranges == "bytes" && tag.starts_with('"')).then(|| Self { tag: tag.to_owned() })
+    fn offered(headers: &HeaderMap) -> Self {
+        let tag = text(headers, header::ETAG).filter(|tag| tag.starts_with('"'));
+        let ranges = text(headers, header::ACCEPT_RANGES) == Some("bytes");
+        Self { ranges, tag: tag.map(str::to_owned) }
     }
 }
 
 /// A large body. Its errors carry an [`HttpError`].
+///
+/// If its connection breaks, the rest is asked for, or all of it once more and
+/// what is known skipped. Should the file have changed between, the result is
+/// neither version: whoever reads it has a hash to check.
 pub struct Body {
     plain: Plain,
     client: HttpClient,
     request: Request,
-    resume: Option<Resume>,
+    resume: Resume,
     tries: u32,
 }
 
@@ -539,27 +555,41 @@ impl Body {
     /// Asks for the rest after `failure`, or gives up with it.
     fn go_on(&mut self, failure: Failure) -> Result<(), Failure> {
         let patience = &self.client.0.options.patience;
-        let Some(resume) = self.resume.clone() else { return Err(failure) };
-        if !matches!(failure, Failure::Broken(_) | Failure::Idle(_))
-            || self.tries >= patience.tries
-            || self.plain.taken == 0
+        if !matches!(failure, Failure::Broken(_) | Failure::Idle(_)) || self.tries >= patience.tries
         {
             return Err(failure);
         }
         std::thread::sleep(patience.pause(self.tries, None));
         self.tries = self.tries.saturating_add(1);
         let from = self.plain.taken;
-        let answer = self.client.0.send(&self.request, Some((from, &resume.tag)));
+        let range = Range { from, tag: self.resume.tag.as_deref() };
+        let answer = self.client.0.send(&self.request, self.resume.ranges.then_some(range));
         let Ok(Answer::Found(response)) = answer else { return Err(failure) };
-        let begins = format!("bytes {from}-");
-        let continues = response.status().as_u16() == 206
-            && text(response.headers(), header::CONTENT_RANGE)
-                .is_some_and(|range| range.starts_with(&begins));
-        if !continues || content_encoding(response.headers(), false).is_err() {
+        if content_encoding(response.headers(), false).is_err() {
             return Err(failure);
         }
-        self.plain.response = response;
-        self.plain.check_length()
+        let is_rest = response.status().as_u16() == 206;
+        let begins = format!("bytes {from}-");
+        let rest_fits = text(response.headers(), header::CONTENT_RANGE)
+            .is_some_and(|range| range.starts_with(&begins));
+        if is_rest && !rest_fits {
+            return Err(failure);
+        }
+        let taken = if is_rest { from } else { 0 };
+        let (cap, deadline, idle) = (self.plain.cap, self.plain.deadline, self.plain.idle);
+        let mut plain = Plain { response, taken, cap, deadline, idle };
+        plain.check_length()?;
+        let mut known = vec![0; SKIP];
+        while plain.taken < from {
+            let left = usize::try_from(from.saturating_sub(plain.taken)).unwrap_or(usize::MAX);
+            let most = left.min(known.len());
+            match plain.read_failing(known.get_mut(..most).unwrap_or_default()) {
+                Ok(0) | Err(_) => return Err(failure),
+                Ok(_) => {}
+            }
+        }
+        self.plain = plain;
+        Ok(())
     }
 }
 

@@ -128,7 +128,7 @@ impl CacheClient {
         let algorithm =
             narinfo.file_hash.map_or(HashAlgorithm::Sha256, |FileHash(hash)| hash.algorithm());
         let (source, cap) = self.open_nar(cache, narinfo)?;
-        let mut served = Served { source, hasher: Hasher::new(algorithm), size: 0, cap };
+        let mut served = Served { source, hasher: Some(Hasher::new(algorithm)), size: 0, cap };
         let mut kept = Kept { sink, error: None };
         let checked = {
             let reader = compression::reader(narinfo.compression, &mut served);
@@ -149,7 +149,8 @@ impl CacheClient {
         if nar_hash != claimed_hash {
             return Err(NarFetchError::Hash { found: nar_hash, claimed: claimed_hash });
         }
-        let (file_hash, file_size) = (FileHash(served.hasher.finish()), served.size);
+        let hasher = served.hasher.unwrap_or_else(|| Hasher::new(algorithm));
+        let (file_hash, file_size) = (FileHash(hasher.finish()), served.size);
         let file_fields_hold = narinfo.file_hash.is_none_or(|claimed| claimed == file_hash)
             && narinfo.file_size.is_none_or(|claimed| claimed == file_size);
         Ok(NarDownload { nar_hash, nar_size, file_hash, file_size, file_fields_hold })
@@ -167,8 +168,7 @@ impl CacheClient {
         narinfo: &NarInfo,
     ) -> Result<Box<dyn Read + Send>, NarFetchError> {
         let (source, cap) = self.open_nar(cache, narinfo)?;
-        let hasher = Hasher::new(HashAlgorithm::Sha256);
-        let served = Served { source, hasher, size: 0, cap };
+        let served = Served { source, hasher: None, size: 0, cap };
         let source =
             compression::reader(narinfo.compression, served).map_err(NarFetchError::Read)?;
         let limit = narinfo.nar_size;
@@ -236,10 +236,10 @@ impl From<Excess> for io::Error {
     }
 }
 
-/// The file as it is served: counted, hashed, capped.
+/// The file as it is served: counted, capped, maybe hashed.
 struct Served {
     source: Box<dyn Read + Send>,
-    hasher: Hasher,
+    hasher: Option<Hasher>,
     size: u64,
     cap: u64,
 }
@@ -251,7 +251,9 @@ impl Read for Served {
         if self.size > self.cap {
             return Err(Excess::File(self.cap).into());
         }
-        self.hasher.update(out.get(..read).unwrap_or_default());
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(out.get(..read).unwrap_or_default());
+        }
         Ok(read)
     }
 }
