@@ -10,9 +10,14 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
+use nix_verify::build::sandbox::{SUPERVISOR_ARGUMENT, supervisor};
 use nix_verify::command::{self, Environment};
 
 fn main() -> ExitCode {
+    // A build starts this program once more, as its supervisor.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == SUPERVISOR_ARGUMENT) {
+        return supervisor::main();
+    }
     let environment = Environment {
         arguments: std::env::args_os().collect(),
         variables: std::env::vars_os().collect::<BTreeMap<_, _>>(),

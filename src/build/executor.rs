@@ -1,7 +1,36 @@
-//! What builds: anything that takes a job and answers with an outcome.
+//! What builds: anything that takes a job and answers with an outcome, and
+//! the sandbox of our own that does.
 
+use std::collections::BTreeMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::nix::derivation::options::Options;
+use crate::nix::derivation::{Kind, name_of};
+use crate::nix::hash::{Hash, HashAlgorithm, Hasher};
+use crate::state::remove::remove_tree;
+use crate::state::{BuildDir, StateDir};
+use crate::sys::namespace::{RootKind, current_root};
+use crate::sys::process::{ADDR_NO_RANDOMIZE, PER_LINUX32};
+
+use super::environment::{Start, StartError, prepare};
 use super::job::BuildJob;
-use super::outcome::{BuildError, BuildOutcome};
+use super::log::LogWriter;
+use super::outcome::{BuildError, BuildOutcome, Built, Failed, FailureReason, Surroundings};
+use super::outputs::{FinishRequest, finish};
+use super::pty::Terminal;
+use super::requirements::{Machine, obstacle};
+use super::sandbox::plan::{Plan, Program, c_string};
+use super::sandbox::root::{Request, Root, assemble, root_directory};
+use super::sandbox::session::{End, run};
+use super::sandbox::{BUILD_DIR, root};
+use super::seccomp;
+use super::users::{BuildUser, BuildUsers};
+
+/// Where the outputs of a build lie in its directory.
+const OUTPUTS: &str = "outputs";
 
 /// Something that can build a derivation.
 ///
@@ -17,4 +46,238 @@ pub trait Executor: Sync {
     /// Only when the executor itself failed; then nothing is known about the
     /// derivation.
     fn build(&self, job: &BuildJob) -> Result<BuildOutcome, BuildError>;
+}
+
+/// Builds in namespaces of its own making, without a Nix daemon.
+#[derive(Debug)]
+pub struct SandboxExecutor<'s> {
+    state: &'s StateDir,
+    /// This program, which is also the supervisor of each build.
+    program: PathBuf,
+    kind: RootKind,
+    users: BuildUsers,
+    machine: Machine,
+    processors: usize,
+    /// Shells that have been hashed.
+    shells: Mutex<BTreeMap<PathBuf, Hash>>,
+}
+
+impl<'s> SandboxExecutor<'s> {
+    /// Prepares to build below `state`. `program` is the `verify` binary, to
+    /// be run as `PROGRAM __sandbox`. The process must be root already, see
+    /// [`crate::sys::namespace::enter_private_root`].
+    ///
+    /// # Errors
+    /// A process that may not mount or map users.
+    pub fn new(state: &'s StateDir, program: PathBuf) -> Result<Self, BuildError> {
+        let kind = current_root()?.ok_or_else(|| {
+            BuildError::Other(
+                "the sandbox needs root or a user namespace, and this process has neither"
+                    .to_owned(),
+            )
+        })?;
+        Ok(Self {
+            users: BuildUsers::new(kind, &state.root().join("locks"))?,
+            state,
+            program,
+            kind,
+            machine: Machine::here(),
+            processors: std::thread::available_parallelism().map_or(1, usize::from),
+            shells: Mutex::default(),
+        })
+    }
+
+    /// What kind of root runs the builds.
+    #[must_use]
+    pub const fn root_kind(&self) -> RootKind {
+        self.kind
+    }
+
+    fn hash_shell(&self, path: &Path) -> Result<Hash, BuildError> {
+        let mut known = self.shells.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(hash) = known.get(path) {
+            return Ok(*hash);
+        }
+        let failed = |source| BuildError::Path { action: "read", path: path.to_owned(), source };
+        let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+        hasher.update(&std::fs::read(path).map_err(failed)?);
+        let hash = hasher.finish();
+        known.insert(path.to_owned(), hash);
+        Ok(hash)
+    }
+
+    /// Where the sandbox differs from the world asked for.
+    fn differences(&self, job: &BuildJob, network: bool) -> Vec<String> {
+        let mut differences = Vec::new();
+        if !self.kind.separates_owner() {
+            differences.push(
+                "started by an ordinary user without subordinate ids: everything in the sandbox \
+                 belongs to the builder, inputs are mounted read-only (writing to them fails with \
+                 EROFS instead of EACCES), '/' has mode 0550 and '/etc' 0555"
+                    .to_owned(),
+            );
+        }
+        if job.derivation.is_fixed() && !network {
+            differences.push(
+                "a fixed output was built without network; under Nix it has the host's".to_owned(),
+            );
+        }
+        differences
+    }
+
+    fn surroundings(&self, job: &BuildJob, network: bool) -> Result<Surroundings, BuildError> {
+        let shell = match &job.shell {
+            Some(path) => Some((path.clone(), self.hash_shell(path)?)),
+            None => None,
+        };
+        let differences = self.differences(job, network);
+        Ok(Surroundings { root_kind: self.kind, shell, differences })
+    }
+}
+
+/// A failure before anything was run.
+const fn not_run(reason: FailureReason) -> BuildOutcome {
+    BuildOutcome::Failed(Failed { reason, log: None, tail: Vec::new(), kept: None })
+}
+
+impl Executor for SandboxExecutor<'_> {
+    fn name(&self) -> &'static str {
+        "sandbox"
+    }
+
+    fn build(&self, job: &BuildJob) -> Result<BuildOutcome, BuildError> {
+        let options = match Options::of(&job.derivation, &job.store_dir) {
+            Ok(options) => options,
+            Err(error) => return Ok(not_run(FailureReason::BadDerivation(error.to_string()))),
+        };
+        if let Some(why) = obstacle(job, &options, &self.machine) {
+            return Ok(not_run(FailureReason::Unsupported(why)));
+        }
+        let start = match prepare(job, &options, self.processors, |name| std::env::var_os(name)) {
+            Ok(start) => start,
+            Err(StartError::Refused(reason)) => return Ok(not_run(*reason)),
+            Err(StartError::Build(error)) => return Err(error),
+        };
+        let network = job.network && matches!(job.derivation.kind(), Kind::Fixed);
+        let surroundings = self.surroundings(job, network)?;
+
+        let user = self.users.acquire()?;
+        let room = self.state.build_dir().map_err(|error| BuildError::Other(error.to_string()))?;
+        let request = Request {
+            top: room.path(),
+            state: self.state.root(),
+            job,
+            files: &start.files,
+            user: &user,
+            kind: self.kind,
+            network,
+        };
+        let assembled = assemble(&request)?;
+        let store = assembled.path.join(&assembled.store);
+        let plan = plan(job, &start, assembled, &user, network)?;
+        let terminal = Terminal::open(user.uid)?;
+        let mut log = LogWriter::create(room.path().join("log"))?;
+        let (end, duration) = run(&plan, terminal, &self.program, &job.limits, &mut log)?;
+        let (log, tail) = log.finish(|hash| self.state.logs().path(hash))?;
+
+        let outcome = match end {
+            End::Failure(reason) => Err(reason),
+            End::Success => {
+                let outputs = room.path().join(OUTPUTS);
+                DirBuilder::new().mode(0o700).create(&outputs).map_err(|source| {
+                    BuildError::Path { action: "make the directory", path: outputs.clone(), source }
+                })?;
+                finish(&FinishRequest {
+                    job,
+                    options: &options,
+                    name: name_of(&job.drv_path).unwrap_or_else(|| job.drv_path.name()),
+                    scratch: &start.scratch,
+                    store_root: &store,
+                    dest_dir: &outputs,
+                    build_uid: user.uid,
+                    leaky: network,
+                })?
+            }
+        };
+        match outcome {
+            Err(reason) => {
+                let kept = if job.keep_failed { Some(keep(room)?) } else { None };
+                Ok(BuildOutcome::Failed(Failed { reason, log: Some(log), tail, kept }))
+            }
+            Ok(outputs) => {
+                // The outputs stay as long as somebody holds on to the room.
+                for done in [root_directory(room.path()), root::build_directory(room.path())] {
+                    remove_tree(&done).map_err(|source| BuildError::Path {
+                        action: "remove",
+                        path: done,
+                        source,
+                    })?;
+                }
+                Ok(BuildOutcome::Built(Built {
+                    outputs,
+                    log,
+                    surroundings,
+                    duration,
+                    room: Some(Arc::new(room)),
+                }))
+            }
+        }
+    }
+}
+
+/// Keeps a failed build, and says where its build directory is.
+fn keep(room: BuildDir) -> Result<PathBuf, BuildError> {
+    let kept = room.keep().map_err(|error| BuildError::Other(error.to_string()))?;
+    Ok(root::build_directory(&kept))
+}
+
+/// What the supervisor is told.
+fn plan(
+    job: &BuildJob,
+    start: &Start,
+    root: Root,
+    user: &BuildUser,
+    network: bool,
+) -> Result<Plan, BuildError> {
+    let machine = seccomp::Machine::here().ok_or_else(|| {
+        BuildError::Other("no system call filter is known for this processor".to_owned())
+    })?;
+    let builder = &job.derivation.builder;
+    let builtin = builder.strip_prefix(b"builtin:");
+    let (program, environment) = match builtin {
+        Some(name) => {
+            let name = String::from_utf8_lossy(name).into_owned();
+            (Program::Builtin { name }, &start.own_environment)
+        }
+        None => {
+            let path = c_string(builder.clone());
+            (Program::Exec { path, arguments: start.arguments.clone() }, &start.environment)
+        }
+    };
+    Ok(Plan {
+        root: root.path,
+        store: root.store,
+        directories: root.directories,
+        binds: root.binds,
+        private_network: !network,
+        uid: user.uid,
+        gid: user.gid,
+        personality: personality(job),
+        filter: seccomp::program(&job.world, machine),
+        scope_abstract_sockets: job.world.scopes_abstract_sockets,
+        directory: c_string(BUILD_DIR.into()),
+        program,
+        environment: environment.clone(),
+    })
+}
+
+/// The personality of a platform (`setPersonality`).
+fn personality(job: &BuildJob) -> u64 {
+    let narrow = match job.derivation.platform.as_slice() {
+        b"i686-linux" => cfg!(target_arch = "x86_64"),
+        b"armv7l-linux" | b"armv6l-linux" => true,
+        b"armv5tel-linux" => job.world.armv5tel_personality,
+        _ => false,
+    };
+    ADDR_NO_RANDOMIZE | if narrow { PER_LINUX32 } else { 0 }
 }

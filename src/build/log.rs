@@ -4,7 +4,14 @@
 //! we. Only what is shown is cleaned.
 
 use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
+
+use crate::nix::hash::{Hash, HashAlgorithm, Hasher};
+
+use super::outcome::BuildError;
 
 /// Lines of the tail, as many as Nix shows by default (`log-lines`, 25 since 2.15).
 const TAIL_LINES: usize = 25;
@@ -19,6 +26,70 @@ pub struct LogFile {
     pub path: PathBuf,
     /// Its size in bytes.
     pub size: u64,
+}
+
+/// A log that is being written.
+pub struct LogWriter {
+    path: PathBuf,
+    file: File,
+    size: u64,
+    hasher: Hasher,
+    tail: Tail,
+}
+
+impl LogWriter {
+    /// Starts the log in a new private file.
+    ///
+    /// # Errors
+    /// A file that cannot be made.
+    pub fn create(path: PathBuf) -> Result<Self, BuildError> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let file = file.map_err(|source| BuildError::Path {
+            action: "create",
+            path: path.clone(),
+            source,
+        })?;
+        let hasher = Hasher::new(HashAlgorithm::Sha256);
+        Ok(Self { path, file, size: 0, hasher, tail: Tail::default() })
+    }
+
+    /// Takes the next bytes, up to `limit` in all; answers whether they fitted.
+    ///
+    /// # Errors
+    /// A disk that cannot take them.
+    pub fn write(&mut self, bytes: &[u8], limit: Option<u64>) -> Result<bool, BuildError> {
+        let left = limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.size));
+        let fitting = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+        let taken = bytes.get(..fitting).unwrap_or_default();
+        self.file.write_all(taken).map_err(|source| BuildError::Path {
+            action: "write",
+            path: self.path.clone(),
+            source,
+        })?;
+        self.hasher.update(taken);
+        self.tail.feed(taken);
+        self.size = self.size.saturating_add(u64::try_from(fitting).unwrap_or(u64::MAX));
+        Ok(fitting == bytes.len())
+    }
+
+    /// Moves the finished log to the place `named` after its SHA-256. Its
+    /// tail comes along. The file is not forced to the disk: a log that a
+    /// crash of the machine may take is not worth a wait in every build.
+    ///
+    /// # Errors
+    /// A file that cannot be moved.
+    pub fn finish(
+        self,
+        named: impl FnOnce(&Hash) -> PathBuf,
+    ) -> Result<(LogFile, Vec<String>), BuildError> {
+        let path = named(&self.hasher.finish());
+        std::fs::rename(&self.path, &path).map_err(|source| BuildError::Path {
+            action: "move the log to",
+            path: path.clone(),
+            source,
+        })?;
+        Ok((LogFile { path, size: self.size }, self.tail.lines()))
+    }
 }
 
 /// Keeps the last lines of a stream of bytes.

@@ -13,6 +13,7 @@
 pub mod builtin;
 pub mod canonicalise;
 pub mod content_addressed;
+pub mod environment;
 pub mod executor;
 pub mod job;
 pub mod limits;
@@ -20,13 +21,16 @@ pub mod log;
 pub mod outcome;
 pub mod output_checks;
 pub mod outputs;
+pub mod pty;
+pub mod requirements;
 pub mod sandbox;
 pub mod schedule;
 pub mod seccomp;
+pub mod users;
 pub mod world;
 
 pub use crate::sys::namespace::RootKind;
-pub use executor::Executor;
+pub use executor::{Executor, SandboxExecutor};
 pub use job::{BuildJob, InputObject};
 pub use limits::Limits;
 pub use log::LogFile;

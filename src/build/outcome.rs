@@ -2,17 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::nix::content_address::ContentAddress;
 use crate::nix::hash::{Hash, NarHash};
 use crate::nix::store_path::StorePath;
+use crate::state::BuildDir;
 use crate::sys::namespace::RootKind;
 
 use super::log::LogFile;
 
 /// How a build ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum BuildOutcome {
     /// With outputs.
     Built(Built),
@@ -21,7 +23,7 @@ pub enum BuildOutcome {
 }
 
 /// A build that made all its outputs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Built {
     /// The outputs, by name.
     pub outputs: BTreeMap<String, BuiltOutput>,
@@ -31,6 +33,9 @@ pub struct Built {
     pub surroundings: Surroundings,
     /// Wall time from the start of the builder to its end.
     pub duration: Duration,
+    /// The directory that holds the outputs, removed when the last holder
+    /// lets go. `None` if somebody else keeps them.
+    pub room: Option<Arc<BuildDir>>,
 }
 
 /// What a report has to say about where a build ran.
@@ -119,6 +124,9 @@ pub enum FailureReason {
         /// The hash of what was built.
         found: Hash,
     },
+    /// The derivation asks for something that cannot be.
+    #[error("the derivation is refused: {0}")]
+    BadDerivation(String),
     /// Outputs refer to each other in a circle.
     #[error("outputs refer to each other in a circle: {}", .0.join(" -> "))]
     ReferenceCycle(Vec<String>),

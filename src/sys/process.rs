@@ -98,19 +98,48 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Puts every signal back to its default action and unblocks all.
+/// `struct sigaction` as the kernel takes it, large enough for every machine.
+#[repr(C)]
+struct KernelAction {
+    handler: usize,
+    rest: [u64; 4],
+}
+
+/// The size of the kernel's signal sets, in bytes.
+const SIGNAL_SET_BYTES: usize = 8;
+/// Signals are numbered from 1 to this.
+const LAST_SIGNAL: libc::c_int = 64;
+
+/// Puts every signal back to its default action and unblocks all: also the
+/// two that C libraries keep for themselves and that callers may have left
+/// ignored.
 pub fn reset_signals() {
-    for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: the default action runs no code of ours. Signals whose
-        // action cannot be changed answer with an error, which is fine.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    let default = KernelAction { handler: libc::SIG_DFL, rest: [0; 4] };
+    for signal in 1..=LAST_SIGNAL {
+        // SAFETY: the default action runs no code. The kernel reads less
+        // than this structure holds. Signals whose action cannot be changed
+        // answer with an error, which is fine.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                libc::c_long::from(signal),
+                &raw const default,
+                null::<KernelAction>(),
+                SIGNAL_SET_BYTES,
+            )
+        };
     }
-    let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: sigemptyset initialises the set that sigprocmask then reads.
+    let none = 0_u64;
+    // SAFETY: the kernel reads 8 bytes of a live number.
     unsafe {
-        libc::sigemptyset(none.as_mut_ptr());
-        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
-    }
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::c_long::from(libc::SIG_SETMASK),
+            &raw const none,
+            null::<u64>(),
+            SIGNAL_SET_BYTES,
+        )
+    };
 }
 
 /// Makes this process and its children see a 32-bit machine.

@@ -11,7 +11,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::ptr::null;
 
 use rustix::io::Errno;
@@ -83,11 +83,14 @@ pub fn supervisor(
         let top = stack.as_mut_ptr().add(stack.capacity());
         libc::clone(child, top.cast(), flags, (&raw mut start).cast())
     };
-    let failed = last_errno();
+    let failed = (pid < 0).then(last_errno);
     // SAFETY: `before` was filled by the call above.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
 
-    let pid = Pid::from_raw(pid).filter(|_| pid > 0).ok_or(failed)?;
+    if let Some(errno) = failed {
+        return Err(errno);
+    }
+    let pid = Pid::from_raw(pid).ok_or(Errno::CHILD)?;
     // SAFETY: the child wrote it, if at all, before this thread went on.
     let errno = unsafe { (&raw const start.errno).read_volatile() };
     if errno == 0 {
@@ -130,4 +133,15 @@ extern "C" fn child(start: *mut c_void) -> c_int {
         (*start).errno = *libc::__errno_location();
         libc::_exit(127);
     }
+}
+
+/// Takes over a descriptor that this process was started with. `None` if
+/// nothing is open there.
+#[must_use]
+pub fn inherited(fd: c_int) -> Option<OwnedFd> {
+    // SAFETY: fcntl on a number that may not be open only answers EBADF.
+    let flags = unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+    // SAFETY: the descriptor is open, was set up by `supervisor` for this
+    // purpose, and is taken here once at the very start of the process.
+    (flags == 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
 }

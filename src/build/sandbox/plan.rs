@@ -5,12 +5,12 @@
 //! count and items. Nothing in it comes back from the builder.
 
 use std::ffi::{CString, OsStr};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::sys::filter::Instruction;
 
-/// A mount of the builder's world, in the order of targets.
+/// A mount of the builder's world.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bind {
     /// Where, relative to the root; exists there already.
@@ -24,8 +24,10 @@ pub struct Bind {
 /// Where a mount comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A path on the host, links followed.
+    /// A path on the host, links followed; opened with the rights we have.
     Host(PathBuf),
+    /// A path on the host that everybody may go to, links followed.
+    Public(PathBuf),
     /// An entry of one of the plan's source directories, links not followed.
     Entry {
         /// Index into [`Plan::directories`].
@@ -49,8 +51,6 @@ pub enum Program {
     Builtin {
         /// The name behind the colon.
         name: String,
-        /// The outputs and where they go.
-        outputs: Vec<(String, String)>,
     },
 }
 
@@ -63,7 +63,7 @@ pub struct Plan {
     pub store: PathBuf,
     /// Directories on the host whose entries are mounted.
     pub directories: Vec<PathBuf>,
-    /// What is mounted, sorted by target.
+    /// What is mounted, in this order.
     pub binds: Vec<Bind>,
     /// Whether the builder gets a network of its own, with only `lo`.
     pub private_network: bool,
@@ -182,6 +182,10 @@ impl Plan {
                     out.number(0);
                     out.path(path);
                 }
+                Source::Public(path) => {
+                    out.number(2);
+                    out.path(path);
+                }
                 Source::Entry { directory, name } => {
                     out.number(1);
                     out.number(u64::from(*directory));
@@ -208,13 +212,9 @@ impl Plan {
                 out.bytes(path.as_bytes());
                 out.list(arguments, |out, argument| out.bytes(argument.as_bytes()));
             }
-            Program::Builtin { name, outputs } => {
+            Program::Builtin { name } => {
                 out.number(1);
                 out.bytes(name.as_bytes());
-                out.list(outputs, |out, (name, path)| {
-                    out.bytes(name.as_bytes());
-                    out.bytes(path.as_bytes());
-                });
             }
         }
         out.list(&self.environment, |out, variable| out.bytes(variable.as_bytes()));
@@ -237,6 +237,7 @@ impl Plan {
                     source: match input.number()? {
                         0 => Source::Host(input.path()?),
                         1 => Source::Entry { directory: input.small()?, name: input.path()? },
+                        2 => Source::Public(input.path()?),
                         _ => return Err(PlanError),
                     },
                     read_only: input.flag()?,
@@ -261,10 +262,7 @@ impl Plan {
                     path: input.c_string()?,
                     arguments: input.list(Reader::c_string)?,
                 },
-                1 => Program::Builtin {
-                    name: input.text()?,
-                    outputs: input.list(|input| Ok((input.text()?, input.text()?)))?,
-                },
+                1 => Program::Builtin { name: input.text()? },
                 _ => return Err(PlanError),
             },
             environment: input.list(Reader::c_string)?,
@@ -283,12 +281,6 @@ pub fn c_string(mut bytes: Vec<u8>) -> CString {
     CString::new(bytes).unwrap_or_default()
 }
 
-/// A path as a C string.
-#[must_use]
-pub fn c_path(path: PathBuf) -> CString {
-    c_string(path.into_os_string().into_vec())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,6 +295,11 @@ mod tests {
                     target: "bin/sh".into(),
                     source: Source::Host("/bin/busybox".into()),
                     read_only: true,
+                },
+                Bind {
+                    target: "dev/null".into(),
+                    source: Source::Public("/dev/null".into()),
+                    read_only: false,
                 },
                 Bind {
                     target: "nix/store/x".into(),
@@ -326,10 +323,7 @@ mod tests {
     fn plans_read_back() {
         for program in [
             Program::Exec { path: c"/x".into(), arguments: vec![c"x".into(), c"".into()] },
-            Program::Builtin {
-                name: "buildenv".into(),
-                outputs: vec![("out".into(), "/nix/store/x".into())],
-            },
+            Program::Builtin { name: "buildenv".into() },
         ] {
             let plan = sample(program);
             let bytes = plan.encode();

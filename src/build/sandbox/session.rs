@@ -1,0 +1,279 @@
+//! One build as we see it: the supervisor is started, the builder's terminal
+//! read to its end, the builder ended when that comes or a limit is reached.
+
+use std::ffi::{CStr, CString};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+
+use crate::build::limits::Limits;
+use crate::build::log::LogWriter;
+use crate::build::outcome::{BuildError, FailureReason};
+use crate::build::pty::Terminal;
+use crate::sys::spawn;
+
+use super::SUPERVISOR_ARGUMENT;
+use super::plan::Plan;
+use super::supervisor::{END, Message};
+
+/// How long the supervisor may take to end a builder. The kernel has to tear
+/// down every process and mount of it; more means that something is stuck.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Bytes read from the terminal at once; the kernel hands out at most 4095.
+const CHUNK: usize = 4096;
+
+/// How a builder ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// With exit status 0.
+    Success,
+    /// In any other way.
+    Failure(FailureReason),
+}
+
+/// A running supervisor; ended and collected when dropped.
+struct Supervisor {
+    pid: Option<Pid>,
+}
+
+impl Supervisor {
+    fn start(program: &Path, control: &UnixStream, terminal: OwnedFd) -> Result<Self, BuildError> {
+        let path = CString::new(program.as_os_str().as_bytes())
+            .map_err(|_| BuildError::Job("the path of this program has a NUL".to_owned()))?;
+        let argument = CString::new(SUPERVISOR_ARGUMENT).unwrap_or_default();
+        let arguments: [&CStr; 2] = [c"verify", &argument];
+        let pid = spawn::supervisor(&path, &arguments, control.as_fd(), terminal.as_fd()).map_err(
+            |errno| match errno {
+                Errno::PERM | Errno::NOSPC => BuildError::Setup(format!(
+                    "cannot start its supervisor in a new process namespace: {errno} (it takes \
+                     root with CAP_SYS_ADMIN, or a user namespace)"
+                )),
+                errno => BuildError::path("run", program)(errno),
+            },
+        )?;
+        Ok(Self { pid: Some(pid) })
+    }
+
+    /// Waits for it to end.
+    fn collect(mut self) {
+        if let Some(pid) = self.pid.take() {
+            wait(pid);
+        }
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        if let Some(pid) = self.pid.take() {
+            let _ = kill_process(pid, Signal::KILL);
+            wait(pid);
+        }
+    }
+}
+
+fn wait(pid: Pid) {
+    while matches!(waitpid(Some(pid), WaitOptions::empty()), Err(Errno::INTR)) {}
+}
+
+/// Runs the plan to its end. `program` is this program, as a file that can be
+/// executed. Answers also how long the builder took.
+///
+/// # Errors
+/// When the sandbox failed, not the builder.
+pub fn run(
+    plan: &Plan,
+    terminal: Terminal,
+    program: &Path,
+    limits: &Limits,
+    log: &mut LogWriter,
+) -> Result<(End, Duration), BuildError> {
+    let (control, theirs) = UnixStream::pair()
+        .map_err(|source| BuildError::System { action: "make a socket pair", source })?;
+    let Terminal { master, slave } = terminal;
+    let supervisor = Supervisor::start(program, &theirs, slave)?;
+    drop(theirs);
+    let started = Instant::now();
+    let bytes = plan.encode();
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    // If this fails the supervisor has died, and its silence says so below.
+    let _ = (&control).write_all(&length.to_le_bytes()).and_then(|()| (&control).write_all(&bytes));
+
+    let mut watch = Watch {
+        control,
+        master,
+        limits,
+        log,
+        started,
+        spoke: started,
+        ended: None,
+        stopped: None,
+        open: true,
+        answer: Vec::new(),
+    };
+    watch.run()?;
+    watch.drain()?;
+    let duration = started.elapsed();
+    let (stopped, answer) = (watch.stopped, watch.answer);
+    let message = Message::decode(&answer).ok_or_else(|| {
+        BuildError::Setup("its supervisor was killed (was memory exhausted?)".to_owned())
+    })?;
+    supervisor.collect();
+    let end = match (message, stopped) {
+        (Message::Failed(why), _) => return Err(BuildError::Setup(why)),
+        (_, Some(reason)) => End::Failure(reason),
+        (Message::Exited(0), None) => End::Success,
+        (Message::Exited(code), None) => End::Failure(FailureReason::ExitCode(code)),
+        (Message::Killed(signal), None) => End::Failure(FailureReason::Signal(signal)),
+    };
+    Ok((end, duration))
+}
+
+/// The state of watching one builder.
+struct Watch<'a> {
+    control: UnixStream,
+    master: OwnedFd,
+    limits: &'a Limits,
+    log: &'a mut LogWriter,
+    started: Instant,
+    /// When the builder last wrote.
+    spoke: Instant,
+    /// When the supervisor was told to end the builder.
+    ended: Option<Instant>,
+    /// Why we ended the builder, if not because it was done.
+    stopped: Option<FailureReason>,
+    /// Whether anybody still holds the builder's side of the terminal.
+    open: bool,
+    /// What the supervisor answered so far.
+    answer: Vec<u8>,
+}
+
+impl Watch<'_> {
+    /// Watches until the supervisor has answered.
+    fn run(&mut self) -> Result<(), BuildError> {
+        loop {
+            let timeout = self.deadline().map(|(deadline, _)| {
+                let left = deadline.saturating_duration_since(Instant::now());
+                // Rounded up, or the last part of a millisecond is spent polling.
+                Timespec {
+                    tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                    tv_nsec: left.subsec_nanos().into(),
+                }
+            });
+            let mut polled = vec![PollFd::new(&self.control, PollFlags::IN)];
+            if self.open {
+                polled.push(PollFd::new(&self.master, PollFlags::IN));
+            }
+            match poll(&mut polled, timeout.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(BuildError::system("wait for the builder")(errno)),
+            }
+            let ready = |index: usize| polled.get(index).is_some_and(|fd| !fd.revents().is_empty());
+            let (answers, speaks) = (ready(0), ready(1));
+            drop(polled);
+            if speaks {
+                self.read_terminal()?;
+            }
+            if answers && self.read_answer() {
+                return Ok(());
+            }
+            if let Some((deadline, reason)) = self.deadline()
+                && Instant::now() >= deadline
+            {
+                let Some(reason) = reason else {
+                    return Err(BuildError::Setup(format!(
+                        "the builder could not be ended within {PATIENCE:?}"
+                    )));
+                };
+                self.stop(reason);
+            }
+        }
+    }
+
+    /// The next moment to act at, and why the builder is stopped then; no
+    /// reason once the supervisor has been told to end it.
+    fn deadline(&self) -> Option<(Instant, Option<FailureReason>)> {
+        if let Some(ended) = self.ended {
+            return Some((ended + PATIENCE, None));
+        }
+        let wall = self.limits.timeout.and_then(|limit| {
+            Some((self.started.checked_add(limit)?, Some(FailureReason::Timeout(limit))))
+        });
+        let silent = self.limits.max_silent.and_then(|limit| {
+            Some((self.spoke.checked_add(limit)?, Some(FailureReason::Silent(limit))))
+        });
+        [wall, silent].into_iter().flatten().min_by_key(|(deadline, _)| *deadline)
+    }
+
+    /// Has the builder ended for `reason`, unless it is being ended already.
+    fn stop(&mut self, reason: FailureReason) {
+        if self.ended.is_none() {
+            self.stopped = Some(reason);
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        if self.ended.is_none() {
+            self.ended = Some(Instant::now());
+            // If the supervisor is gone, so is the builder.
+            let _ = (&self.control).write_all(&[END]);
+        }
+    }
+
+    /// Takes what the builder has written. The end of the terminal is the end
+    /// of the build: whoever is left is killed.
+    fn read_terminal(&mut self) -> Result<(), BuildError> {
+        let mut chunk = [0; CHUNK];
+        match rustix::io::read(&self.master, &mut chunk) {
+            Ok(0) | Err(Errno::IO) => {
+                self.open = false;
+                self.end();
+            }
+            Ok(length) => {
+                self.spoke = Instant::now();
+                let wanted = self.limits.max_log_bytes;
+                let taken = chunk.get(..length).unwrap_or_default();
+                if !self.log.write(taken, wanted)? {
+                    self.stop(FailureReason::LogTooLarge(wanted.unwrap_or_default()));
+                }
+            }
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(errno) => return Err(BuildError::system("read the builder's terminal")(errno)),
+        }
+        Ok(())
+    }
+
+    /// Takes what the supervisor says; true when it has said all.
+    fn read_answer(&mut self) -> bool {
+        let mut chunk = [0; CHUNK];
+        match self.control.read(&mut chunk) {
+            Ok(0) => true,
+            Ok(length) => {
+                self.answer.extend_from_slice(chunk.get(..length).unwrap_or_default());
+                false
+            }
+            Err(error) => !matches!(error.kind(), ErrorKind::Interrupted),
+        }
+    }
+
+    /// Takes what the terminal still holds. Nobody can write to it any more.
+    fn drain(&mut self) -> Result<(), BuildError> {
+        while self.open {
+            let mut polled = [PollFd::new(&self.master, PollFlags::IN)];
+            let ready = poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+            if matches!(ready, Ok(0)) {
+                break;
+            }
+            self.read_terminal()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,266 @@
+//! The supervisor of one build: starts the builder in its namespaces, maps
+//! its users, and ends it when told to or when nobody is left to tell.
+//!
+//! It runs as process 1 of a process namespace of its own and talks over one
+//! socket: the plan comes in, then at most one byte that says "end it"; out
+//! goes one message, how the builder ended or why it never began.
+
+use std::io::{Read as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::mount::OpenTreeFlags;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid,
+};
+
+use crate::sys::process::{Fork, Namespaces, exit_now, fork_into};
+use crate::sys::spawn::{CONTROL_FD, TERMINAL_FD, inherited};
+
+use super::inside::{self, Trees};
+use super::plan::{Plan, Source};
+use super::{BUILDER_GID, BUILDER_UID};
+
+/// Over the socket: end the builder.
+pub const END: u8 = b'E';
+
+/// The largest plan that is read: far above what the kernel's limits on
+/// arguments and environment let through anyway.
+const MAX_PLAN_BYTES: u64 = 256 << 20;
+
+/// How the builder ended, or why it never began, as told over the socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// It exited with this status.
+    Exited(i32),
+    /// This signal ended it.
+    Killed(i32),
+    /// It never began; a sentence says why.
+    Failed(String),
+}
+
+impl Message {
+    /// As bytes for the socket, which ends after them.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let (tag, rest) = match self {
+            Self::Exited(code) => (b'X', code.to_le_bytes().to_vec()),
+            Self::Killed(signal) => (b'K', signal.to_le_bytes().to_vec()),
+            Self::Failed(why) => (b'F', why.clone().into_bytes()),
+        };
+        [vec![tag], rest].concat()
+    }
+
+    /// Reads it back; `None` if the supervisor died before it could say all.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (tag, rest) = bytes.split_first()?;
+        let number = || rest.try_into().ok().map(i32::from_le_bytes);
+        match tag {
+            b'X' => number().map(Self::Exited),
+            b'K' => number().map(Self::Killed),
+            b'F' => Some(Self::Failed(String::from_utf8_lossy(rest).into_owned())),
+            _ => None,
+        }
+    }
+}
+
+/// The whole life of the supervisor process.
+#[must_use]
+pub fn main() -> ExitCode {
+    // Its own group: what the terminal sends to ours is not for it.
+    let _ = rustix::process::setpgid(None, None);
+    let (Some(control), Some(terminal)) = (inherited(CONTROL_FD), inherited(TERMINAL_FD)) else {
+        return ExitCode::from(2);
+    };
+    let mut control = UnixStream::from(control);
+    let message = supervise(&mut control, terminal).unwrap_or_else(Message::Failed);
+    // If nobody listens any more there is nobody to tell.
+    let _ = control.write_all(&message.encode());
+    ExitCode::SUCCESS
+}
+
+/// A failure of one step, as a sentence.
+fn failed<E: std::fmt::Display>(action: &str) -> impl FnOnce(E) -> String {
+    move |error| format!("cannot {action}: {error}")
+}
+
+fn supervise(control: &mut UnixStream, terminal: OwnedFd) -> Result<Message, String> {
+    let plan = read_plan(control)?;
+    let trees = open_trees(&plan)?;
+    // Groups the caller is in would stay with the builder. In a namespace
+    // that knows one group only, they cannot be dropped.
+    match rustix::thread::set_thread_groups(&[]) {
+        Ok(()) | Err(Errno::PERM) => {}
+        Err(errno) => return Err(failed("drop supplementary groups")(errno)),
+    }
+    let (mut ours, theirs) = UnixStream::pair().map_err(failed("make a socket pair"))?;
+    let namespaces = Namespaces { network: plan.private_network };
+    match fork_into(namespaces).map_err(|error| fork_failed(&error))? {
+        Fork::Child => {
+            drop(ours);
+            let code = inside::run(&plan, trees, terminal, theirs);
+            exit_now(code)
+        }
+        Fork::Parent(builder) => {
+            drop((theirs, terminal, trees));
+            let handle = pidfd_open(builder, PidfdFlags::empty())
+                .map_err(failed("open a handle on the builder"))?;
+            let began = map_users(&plan, &mut ours);
+            if began.is_err() {
+                end(handle.as_fd());
+            }
+            let complaint = watch(control, &mut ours, handle.as_fd());
+            let message = reap(builder)?;
+            began?;
+            Ok(if complaint.is_empty() { message } else { Message::Failed(complaint) })
+        }
+    }
+}
+
+fn read_plan(control: &mut UnixStream) -> Result<Plan, String> {
+    let mut length = [0; 8];
+    control.read_exact(&mut length).map_err(failed("read the plan"))?;
+    let length = u64::from_le_bytes(length);
+    if length > MAX_PLAN_BYTES {
+        return Err(format!("the plan has {length} bytes (expected at most {MAX_PLAN_BYTES})"));
+    }
+    let mut bytes = Vec::new();
+    control.take(length).read_to_end(&mut bytes).map_err(failed("read the plan"))?;
+    Plan::decode(&bytes).map_err(|error| error.to_string())
+}
+
+/// Copies of the mounts the world is made of, taken while we still may
+/// go wherever they are.
+fn open_trees(plan: &Plan) -> Result<Trees, String> {
+    let open = |path: &std::path::Path| {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_RECURSIVE;
+        rustix::mount::open_tree(rustix::fs::CWD, path, flags)
+            .map_err(|errno| format!("cannot prepare a mount of '{}': {errno}", path.display()))
+    };
+    let hosts = plan.binds.iter().map(|bind| match &bind.source {
+        Source::Host(path) => open(path).map(Some),
+        Source::Entry { .. } | Source::Public(_) => Ok(None),
+    });
+    // In the order in which Nix mounts, which is how they are listed inside.
+    Ok(Trees {
+        root: open(&plan.root)?,
+        store: open(&plan.root.join(&plan.store))?,
+        directories: plan.directories.iter().map(|path| open(path)).collect::<Result<_, _>>()?,
+        hosts: hosts.collect::<Result<_, _>>()?,
+    })
+}
+
+fn fork_failed(error: &crate::sys::process::ForkError) -> String {
+    let hint = match error {
+        crate::sys::process::ForkError::System(Errno::PERM | Errno::NOSPC | Errno::USERS) => {
+            format!(" ({})", crate::sys::namespace::forbidding_setting())
+        }
+        _ => String::new(),
+    };
+    format!("cannot clone into new namespaces: {error}{hint}")
+}
+
+/// Writes the builder's id maps and lets it go on.
+fn map_users(plan: &Plan, builder: &mut UnixStream) -> Result<(), String> {
+    // Its number in the /proc we see, which is not that of our namespace.
+    let mut number = [0; 4];
+    builder.read_exact(&mut number).map_err(failed("hear from the builder"))?;
+    let process = u32::from_le_bytes(number);
+    let write = |file: &str, text: String| {
+        let path = format!("/proc/{process}/{file}");
+        std::fs::write(&path, text).map_err(|error| format!("cannot write '{path}': {error}"))
+    };
+    write("uid_map", format!("{BUILDER_UID} {} 1", plan.uid))?;
+    write("setgroups", "deny".to_owned())?;
+    write("gid_map", format!("{BUILDER_GID} {} 1", plan.gid))?;
+    builder.write_all(&[1]).map_err(failed("let the builder go on"))
+}
+
+fn end(builder: BorrowedFd<'_>) {
+    // It may have ended by itself.
+    let _ = pidfd_send_signal(builder, Signal::KILL);
+}
+
+/// Waits for the builder to end; ends it when told to, or when the socket
+/// closes because nobody is there any more. Answers what the builder had to
+/// say before it became the derivation's program.
+fn watch(control: &UnixStream, builder: &mut UnixStream, handle: BorrowedFd<'_>) -> String {
+    let mut complaint = Vec::new();
+    let (mut may_be_told, mut may_complain) = (true, true);
+    loop {
+        let mut polled = vec![PollFd::from_borrowed_fd(handle, PollFlags::IN)];
+        if may_be_told {
+            polled.push(PollFd::new(control, PollFlags::IN));
+        }
+        if may_complain {
+            polled.push(PollFd::new(builder, PollFlags::IN));
+        }
+        match poll(&mut polled, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => end(handle),
+        }
+        let ready: Vec<i32> = polled
+            .iter()
+            .filter(|fd| !fd.revents().is_empty())
+            .map(|fd| fd.as_fd().as_raw_fd())
+            .collect();
+        if may_be_told && ready.contains(&control.as_raw_fd()) {
+            end(handle);
+            may_be_told = false;
+        }
+        if may_complain && ready.contains(&builder.as_raw_fd()) {
+            let mut chunk = [0; 1024];
+            match builder.read(&mut chunk) {
+                Ok(length) if length > 0 => {
+                    complaint.extend_from_slice(chunk.get(..length).unwrap_or_default());
+                }
+                _ => may_complain = false,
+            }
+        } else if ready.contains(&handle.as_raw_fd()) {
+            return String::from_utf8_lossy(&complaint).into_owned();
+        }
+    }
+}
+
+fn reap(builder: Pid) -> Result<Message, String> {
+    loop {
+        match waitpid(Some(builder), WaitOptions::empty()) {
+            Ok(Some((_, status))) => {
+                if let Some(code) = status.exit_status() {
+                    return Ok(Message::Exited(code));
+                }
+                if let Some(signal) = status.terminating_signal() {
+                    return Ok(Message::Killed(signal));
+                }
+            }
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(failed("wait for the builder")(errno)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_read_back() {
+        for message in [
+            Message::Exited(0),
+            Message::Exited(255),
+            Message::Killed(9),
+            Message::Failed("no".to_owned()),
+        ] {
+            assert_eq!(Message::decode(&message.encode()), Some(message));
+        }
+        assert_eq!(Message::decode(b""), None);
+        assert_eq!(Message::decode(b"X\0"), None);
+        assert_eq!(Message::decode(b"?"), None);
+    }
+}
