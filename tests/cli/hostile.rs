@@ -49,7 +49,7 @@ fn arguments_of_all_bytes() {
     let place = tempfile::tempdir().unwrap();
     for byte in 1..=u8::MAX {
         let word = OsString::from_vec(vec![b'x', byte, b'[', b'2', b'J']);
-        check(&[word.clone()], place.path());
+        check(std::slice::from_ref(&word), place.path());
         check(&["inspect".into(), "f".into(), "--kind".into(), word.clone()], place.path());
         check(&["explain".into(), word], place.path());
     }
