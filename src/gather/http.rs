@@ -8,7 +8,7 @@
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use reqwest::blocking::{Client, Response};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -18,6 +18,7 @@ use url::{Host, Url};
 
 use super::compression::{self, Compression};
 use super::credentials::Credentials;
+use super::http_error::{Deadline, chain, has_cause};
 pub use super::http_error::{Failure, HttpError, Patience, retry_after};
 pub use super::http_request::{Answer, HttpOptions, Request};
 use super::resolve::{Checked, lookup};
@@ -384,41 +385,6 @@ fn content_encoding(headers: &HeaderMap, decode: bool) -> Result<Compression, Fa
     }
 }
 
-/// The chain of an error's causes as one line, without the URL: that is
-/// shown beside it, and without credentials.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = String::new();
-    let mut cause = error.source();
-    while let Some(current) = cause {
-        let message = current.to_string();
-        if !text.contains(&message) {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&message);
-        }
-        cause = current.source();
-    }
-    if text.is_empty() { "no further details".to_owned() } else { text }
-}
-
-fn has_cause<T: std::error::Error + 'static>(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(current) = cause {
-        if current.is::<T>() {
-            return true;
-        }
-        // What an I/O error carries is not among its sources.
-        if let Some(inner) = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
-            && (inner.is::<T>() || has_cause::<T>(inner))
-        {
-            return true;
-        }
-        cause = current.source();
-    }
-    false
-}
-
 fn failure_of(error: &reqwest::Error, idle: Duration) -> Failure {
     if has_cause::<rustls::Error>(error) {
         Failure::Tls(chain(error))
@@ -437,31 +403,6 @@ fn failure_of_body(error: &io::Error) -> Failure {
     match carried {
         Some(failure) => failure.clone(),
         None => Failure::Decode(error.to_string()),
-    }
-}
-
-/// When a body must be complete: so long after its request, and a second
-/// more for so many bytes that have come.
-#[derive(Debug, Clone, Copy)]
-struct Deadline {
-    since: Instant,
-    base: Duration,
-    rate: Option<u64>,
-}
-
-impl Deadline {
-    fn after(base: Duration) -> Self {
-        Self { since: Instant::now(), base, rate: None }
-    }
-
-    fn at_rate(base: Duration, rate: u64) -> Self {
-        Self { since: Instant::now(), base, rate: Some(rate) }
-    }
-
-    fn check(self, taken: u64) -> Result<(), Failure> {
-        let more = self.rate.map_or(0, |rate| taken.checked_div(rate).unwrap_or(u64::MAX));
-        let allowed = self.base.saturating_add(Duration::from_secs(more));
-        if self.since.elapsed() > allowed { Err(Failure::Slow(allowed)) } else { Ok(()) }
     }
 }
 

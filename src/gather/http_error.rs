@@ -1,7 +1,7 @@
 //! What can go wrong with a request, and how long to be patient with it.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::url_guard::GuardError;
 
@@ -215,6 +215,72 @@ pub fn retry_after(value: &str, now: std::time::SystemTime) -> Option<Duration> 
     }
     let date = httpdate::parse_http_date(value).ok()?;
     Some(date.duration_since(now).unwrap_or_default())
+}
+
+/// When a body must be complete: so long after its request, and a second
+/// more for so many bytes that have come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline {
+    since: Instant,
+    base: Duration,
+    rate: Option<u64>,
+}
+
+impl Deadline {
+    /// So long, whatever comes.
+    pub(super) fn after(base: Duration) -> Self {
+        Self { since: Instant::now(), base, rate: None }
+    }
+
+    /// So long, and longer for what comes at that rate.
+    pub(super) fn at_rate(base: Duration, rate: u64) -> Self {
+        Self { since: Instant::now(), base, rate: Some(rate) }
+    }
+
+    /// Whether there is time left, after so many bytes.
+    pub(super) fn check(self, taken: u64) -> Result<(), Failure> {
+        let more = self.rate.map_or(0, |rate| taken.checked_div(rate).unwrap_or(u64::MAX));
+        let allowed = self.base.saturating_add(Duration::from_secs(more));
+        if self.since.elapsed() > allowed { Err(Failure::Slow(allowed)) } else { Ok(()) }
+    }
+}
+
+/// The chain of an error's causes as one line, without the URL: that is
+/// shown beside it, and without credentials.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = String::new();
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        let message = current.to_string();
+        if !text.contains(&message) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&message);
+        }
+        cause = current.source();
+    }
+    if text.is_empty() { "no further details".to_owned() } else { text }
+}
+
+/// Whether an error of type `T` is among the causes of `error`.
+pub(super) fn has_cause<T: std::error::Error + 'static>(
+    error: &(dyn std::error::Error + 'static),
+) -> bool {
+    let mut cause = Some(error);
+    while let Some(current) = cause {
+        if current.is::<T>() {
+            return true;
+        }
+        // What an I/O error carries is not among its sources.
+        if let Some(inner) = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
+            && (inner.is::<T>() || has_cause::<T>(inner))
+        {
+            return true;
+        }
+        cause = current.source();
+    }
+    false
 }
 
 #[cfg(test)]
