@@ -6,12 +6,16 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "tests state what they expect and may stop at the first surprise"
 )]
 
 mod checks;
 mod content_addressed;
+mod fetchurl;
+#[path = "../gather_support/mod.rs"]
+mod gather_support;
 mod honest;
 mod hostile;
 
@@ -147,6 +151,11 @@ impl Build {
     pub(crate) fn try_finish(
         &self,
     ) -> Result<Result<BTreeMap<String, BuiltOutput>, FailureReason>, BuildError> {
+        self.with_request(finish)
+    }
+
+    /// Calls `work` with what is asked of this build.
+    pub(crate) fn with_request<T>(&self, work: impl FnOnce(&FinishRequest<'_>) -> T) -> T {
         let store_dir = StoreDir::default();
         let options = Options::of(&self.derivation, &store_dir).unwrap();
         let outputs = self.derivation.outputs.iter();
@@ -164,7 +173,7 @@ impl Build {
             round: 0,
             store_dir,
         };
-        finish(&FinishRequest {
+        work(&FinishRequest {
             job: &job,
             options: &options,
             name: self.name(),
