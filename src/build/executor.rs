@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +20,7 @@ use super::environment::{Start, StartError, prepare};
 use super::job::BuildJob;
 use super::log::LogWriter;
 use super::outcome::{BuildError, BuildOutcome, Built, Failed, FailureReason, Surroundings};
+use super::outputs::handles::open_directory;
 use super::outputs::{FinishRequest, finish};
 use super::pty::Terminal;
 use super::requirements::{Machine, obstacle};
@@ -173,7 +175,8 @@ impl Executor for SandboxExecutor<'_> {
             network,
         };
         let assembled = assemble(&request)?;
-        let store = assembled.path.join(&assembled.store);
+        // Opened while the path still leads where it should.
+        let store = open_directory(&assembled.path.join(&assembled.store))?;
         let plan = plan(job, &start, assembled, &user, network)?;
         let terminal = Terminal::open(user.uid)?;
         let mut log = LogWriter::create(room.path().join("log"))?;
@@ -192,7 +195,7 @@ impl Executor for SandboxExecutor<'_> {
                     options: &options,
                     name: name_of(&job.drv_path).unwrap_or_else(|| job.drv_path.name()),
                     scratch: &start.scratch,
-                    store_root: &store,
+                    store: store.as_fd(),
                     dest_dir: &outputs,
                     build_uid: user.uid,
                     leaky: network,

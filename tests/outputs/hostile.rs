@@ -8,6 +8,7 @@ use std::os::unix::net::UnixListener;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::{Build, is_root, mode, set_mode, write};
+use nix_verify::build::outputs::finish;
 use nix_verify::gather::tree::hash_tree;
 
 #[test]
@@ -226,4 +227,22 @@ fn names_are_escaped_in_messages() {
     mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).unwrap();
     let why = build.refusal();
     assert!(!why.bytes().any(|byte| byte.is_ascii_control()), "{why:?}");
+}
+
+/// A builder that owns the directories around its store can put a link in
+/// their place, to a store of the host that has the very output it should
+/// have built.
+#[test]
+fn the_store_is_not_looked_for_by_its_path() {
+    let host = tempfile::tempdir().unwrap();
+    let build = Build::plain(&["out"]);
+    let name = build.out("out").file_name().unwrap().to_owned();
+    write(host.path().join(&name).join("file"), "precious");
+    write(build.out("out").join("file"), "built");
+    let store = File::open(build.store()).unwrap();
+    fs::rename(build.store(), build.store().with_file_name("aside")).unwrap();
+    symlink(host.path(), build.store()).unwrap();
+    let built = build.with_store(&store, finish).unwrap().unwrap();
+    assert_eq!(fs::read(built["out"].host_path.join("file")).unwrap(), b"built");
+    assert_eq!(fs::read(host.path().join(&name).join("file")).unwrap(), b"precious");
 }

@@ -21,6 +21,7 @@ mod hostile;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -156,6 +157,15 @@ impl Build {
 
     /// Calls `work` with what is asked of this build.
     pub(crate) fn with_request<T>(&self, work: impl FnOnce(&FinishRequest<'_>) -> T) -> T {
+        self.with_store(&fs::File::open(self.store()).unwrap(), work)
+    }
+
+    /// The same, with the store opened some time ago.
+    pub(crate) fn with_store<T>(
+        &self,
+        store: &fs::File,
+        work: impl FnOnce(&FinishRequest<'_>) -> T,
+    ) -> T {
         let store_dir = StoreDir::default();
         let options = Options::of(&self.derivation, &store_dir).unwrap();
         let outputs = self.derivation.outputs.iter();
@@ -178,7 +188,7 @@ impl Build {
             options: &options,
             name: self.name(),
             scratch: &self.scratch(),
-            store_root: &self.store(),
+            store: store.as_fd(),
             dest_dir: &self.temp.path().join("dest"),
             build_uid: self.build_uid,
             leaky: self.leaky,

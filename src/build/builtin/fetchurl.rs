@@ -8,6 +8,8 @@
 //! builder would have made it, and lets [`finish`] judge it like any other.
 
 use std::collections::BTreeMap;
+use std::os::fd::AsRawFd as _;
+use std::path::Path;
 
 use crate::build::outputs::{FinishRequest, finish};
 use crate::build::{BuildError, BuiltOutput, FailureReason};
@@ -33,8 +35,8 @@ pub fn build(
         let why = "builtin:fetchurl makes an output called 'out'".to_owned();
         return Ok(Err(FailureReason::Unsupported(why)));
     };
-    let dest = request.store_root.join(path.to_string());
-    match fetch_fixed(http, netrc, &request.job.derivation, None, &dest) {
+    let dest = format!("/proc/self/fd/{}/{path}", request.store.as_raw_fd());
+    match fetch_fixed(http, netrc, &request.job.derivation, None, Path::new(&dest)) {
         Ok(_) => {}
         Err(error @ (FetchError::Impossible(_) | FetchError::Unreachable(_))) => {
             return Ok(Err(FailureReason::Unsupported(error.to_string())));

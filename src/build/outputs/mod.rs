@@ -51,9 +51,9 @@ pub struct FinishRequest<'a> {
     /// The path under which each output was built, see
     /// [`super::content_addressed::scratch_paths`].
     pub scratch: &'a BTreeMap<String, StorePath>,
-    /// The sandbox's store directory as this process sees it. Only this
-    /// process can reach it any more.
-    pub store_root: &'a Path,
+    /// The sandbox's store directory, opened before the builder ran: its path
+    /// may lead elsewhere by now.
+    pub store: BorrowedFd<'a>,
     /// Where the outputs go: an empty directory of mode 0700, best on the
     /// same file system.
     pub dest_dir: &'a Path,
@@ -145,28 +145,27 @@ impl<'a> Finish<'a> {
     /// Takes every output out of the sandbox's store and canonicalises it.
     fn collect(&self) -> Result<BTreeMap<&'a str, Kind>, Halt> {
         let request = self.request;
-        let store = handles::open_directory(request.store_root)?;
         let mut places = Vec::new();
         for output in request.job.derivation.outputs.keys() {
             let scratch = self.scratch(output)?;
             let name = handles::name(&scratch.to_string())?;
-            if !handles::exists(store.as_fd(), &name)? {
+            if !handles::exists(request.store, &name)? {
                 return Err(self.stopped(output, Rejection::Missing.into()));
             }
             places.push((output.as_str(), name));
         }
-        let copied = request.leaky || !self.take(store.as_fd(), &places)?;
-        let from = if copied { &store } else { &self.dest };
+        let copied = request.leaky || !self.take(&places)?;
+        let from = if copied { request.store } else { self.dest.as_fd() };
 
         let mut canonicaliser = Canonicaliser::new(self.rules());
         let mut kinds = BTreeMap::new();
         for (output, name) in &places {
-            let kind = canonicaliser.object(from.as_fd(), name);
+            let kind = canonicaliser.object(from, name);
             kinds.insert(*output, kind.map_err(|stop| self.stopped(output, stop))?);
         }
         if copied {
             for (output, name) in &places {
-                copy::copy(store.as_fd(), name, self.dest.as_fd(), name)
+                copy::copy(request.store, name, self.dest.as_fd(), name)
                     .map_err(|stop| self.stopped(output, stop))?;
             }
         } else {
@@ -178,7 +177,7 @@ impl<'a> Finish<'a> {
     }
 
     /// Moves all outputs, or none if they lie on another file system.
-    fn take(&self, store: BorrowedFd<'_>, places: &[(&str, CString)]) -> Result<bool, BuildError> {
+    fn take(&self, places: &[(&str, CString)]) -> Result<bool, BuildError> {
         for (index, (_, name)) in places.iter().enumerate() {
             if handles::exists(self.dest.as_fd(), name)? {
                 return Err(BuildError::Job(format!(
@@ -187,7 +186,7 @@ impl<'a> Finish<'a> {
                     self.request.dest_dir.display()
                 )));
             }
-            match rustix::fs::renameat(store, name, &self.dest, name) {
+            match rustix::fs::renameat(self.request.store, name, &self.dest, name) {
                 Ok(()) => {}
                 Err(Errno::XDEV) if index == 0 => return Ok(false),
                 Err(error) => return Err(BuildError::path("move", handles::text(name))(error)),
