@@ -40,6 +40,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Build derivations in a sandbox and compare every output with what caches claim
+    Rebuild(Box<RebuildArgs>),
     /// Show what a NAR, narinfo, derivation or lock file says, strictly read
     Inspect(Box<InspectArgs>),
     /// Explain a rule: what it means, why it matters, what to do

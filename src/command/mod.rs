@@ -12,7 +12,9 @@ mod environment;
 pub mod explain;
 pub mod inspect;
 pub mod options;
+pub mod rebuild;
 mod size;
+mod sources;
 pub mod time;
 
 use std::io::Write as _;
@@ -86,6 +88,9 @@ fn dispatch(environment: &Environment) -> Exit {
         Err(error) => return answer_usage(&error, environment),
     };
     match &cli.command {
+        Command::Rebuild(args) => {
+            finish(&args.output, environment, |progress| rebuild::run(args, environment, progress))
+        }
         Command::Inspect(args) => {
             finish(&args.output, environment, |_| inspect::run(args, environment))
         }

@@ -294,7 +294,7 @@ fn outputs(rebuild: &Rebuild, examination: &Examination, store_dir: &StoreDir) -
             ));
         }
     }
-    rows.sort_by(|a, b| b.0.cmp(&a.0));
+    rows.sort_by_key(|(verdict, _)| std::cmp::Reverse(*verdict));
     Section::Table(Table {
         title: "Outputs".to_owned(),
         columns: vec![Column::text("result"), Column::text("output"), Column::text("because")],

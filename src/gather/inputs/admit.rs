@@ -1,7 +1,7 @@
 //! Getting an object, proving it, and only then unpacking it.
 
 use std::collections::BTreeSet;
-use std::io::{Seek as _, SeekFrom, Write};
+use std::io::{Seek as _, SeekFrom};
 use std::path::Path;
 
 use tempfile::SpooledTempFile;
@@ -104,18 +104,16 @@ impl Admission<'_> {
     /// Says whether the source lied, gave nothing, or we failed.
     pub fn admit(&self, path: &StorePath, way: &Way) -> Result<Option<Object>, AdmitError> {
         match way {
-            Way::Local { contents, proof } => {
-                self.from_local_store(path, contents, proof).map(Some)
-            }
+            Way::Local { contents, proof } => self.copy(path, contents, proof).map(Some),
             Way::Cache { cache, narinfo, proof } => {
-                self.from_cache(path, *cache, narinfo, proof).map(Some)
+                self.download(path, *cache, narinfo, proof).map(Some)
             }
             Way::Fetch { drv_path } => self.fetch(path, drv_path).map(Some),
             Way::Build { .. } => Ok(None),
         }
     }
 
-    fn from_cache(
+    fn download(
         &self,
         path: &StorePath,
         cache: usize,
@@ -144,7 +142,7 @@ impl Admission<'_> {
         self.keep(path, waiting, contents, proof, &name)
     }
 
-    fn from_local_store(
+    fn copy(
         &self,
         path: &StorePath,
         contents: &Contents,
@@ -234,7 +232,7 @@ impl Admission<'_> {
     /// A tree as a NAR, hashed.
     fn read_tree(&self, tree: &Path) -> Result<Waiting, TreeError> {
         let mut nar = self.spool();
-        let (nar_hash, nar_size) = hash_tree(tree, &mut [&mut nar as &mut dyn Write])?;
+        let (nar_hash, nar_size) = hash_tree(tree, &mut [&mut nar])?;
         Ok(Waiting { nar, nar_hash, nar_size })
     }
 

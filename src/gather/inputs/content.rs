@@ -21,17 +21,17 @@ pub enum ContentError {
     Nar(#[from] NarError),
     /// The path does not follow from content address, name and references.
     #[error("the path does not follow from its content address {0}")]
-    Path(ContentAddress),
+    Path(Box<ContentAddress>),
     /// A flat or text object that is not one regular file.
     #[error("the object is not one file without execute permission, as {0} demands")]
-    NotFlat(ContentAddress),
+    NotFlat(Box<ContentAddress>),
     /// The content has another hash.
     #[error("the content has the hash {found} where {expected} is expected")]
     Hash {
         /// As computed.
-        found: Hash,
+        found: Box<Hash>,
         /// As the content address says.
-        expected: Hash,
+        expected: Box<Hash>,
     },
 }
 
@@ -50,19 +50,24 @@ pub fn prove(
     let related = References::of(path, references);
     match ca.store_path(store_dir, path.name(), &related) {
         Ok(computed) if computed == *path => {}
-        _ => return Err(ContentError::Path(ca.clone())),
+        _ => return Err(ContentError::Path(Box::new(*ca))),
     }
     let expected = *ca.hash();
     let found = match ca.method() {
         Method::Recursive => recursive(nar, path, expected.algorithm())?,
-        Method::Flat | Method::Text => vec![
-            flat(nar, expected.algorithm())?.ok_or_else(|| ContentError::NotFlat(ca.clone()))?,
-        ],
+        Method::Flat | Method::Text => {
+            vec![
+                flat(nar, expected.algorithm())?
+                    .ok_or_else(|| ContentError::NotFlat(Box::new(*ca)))?,
+            ]
+        }
     };
     match found.as_slice() {
         hashes if hashes.contains(&expected) => Ok(()),
-        [found, ..] => Err(ContentError::Hash { found: *found, expected }),
-        [] => Err(ContentError::NotFlat(ca.clone())),
+        [found, ..] => {
+            Err(ContentError::Hash { found: Box::new(*found), expected: Box::new(expected) })
+        }
+        [] => Err(ContentError::NotFlat(Box::new(*ca))),
     }
 }
 

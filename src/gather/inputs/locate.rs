@@ -59,7 +59,7 @@ impl Locator<'_> {
                 Err(why) => tried.push(why),
             }
         }
-        self.from_derivation(path, &failed, tried)
+        self.make(path, &failed, tried)
     }
 
     fn in_local_store(
@@ -74,7 +74,7 @@ impl Locator<'_> {
             .ok_or("the local store does not have it")?;
         let signatures = known.info.check_signatures(self.store_dir, &known.signatures, self.keys);
         let proof = if let Some(ca) = fixed {
-            Proof::Fixed(ca.clone())
+            Proof::Fixed(*ca)
         } else if signatures.is_trusted() {
             Proof::Signed { keys: signatures.good().iter().map(ToString::to_string).collect() }
         } else if let Some(ca) =
@@ -130,11 +130,10 @@ impl Locator<'_> {
     ) -> Option<Proof> {
         match (standing, fixed) {
             (Standing::Forged { .. }, _) => None,
-            (_, Some(ca)) => Some(Proof::Fixed(ca.clone())),
+            (_, Some(ca)) => Some(Proof::Fixed(*ca)),
             (Standing::Trusted { keys }, None) => Some(Proof::Signed { keys: keys.clone() }),
             (Standing::UnsortedReferences { .. } | Standing::Untrusted { .. }, None) => {
-                let own =
-                    narinfo.ca.clone().filter(|_| narinfo.is_content_addressed(self.store_dir));
+                let own = narinfo.ca.filter(|_| narinfo.is_content_addressed(self.store_dir));
                 own.map(Proof::ContentAddressed)
             }
         }
@@ -147,7 +146,7 @@ impl Locator<'_> {
     }
 
     /// Making it, when nobody has it.
-    fn from_derivation(
+    fn make(
         &self,
         path: &StorePath,
         failed: &impl Fn(WayKey) -> bool,

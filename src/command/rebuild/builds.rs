@@ -1,0 +1,361 @@
+//! Building what has to be built, along the graph.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::build::{
+    BuildError, BuildJob, BuildOutcome, Built, BuiltOutput, Executor, Failed, FailureReason,
+    InputObject, Limits, Surroundings, World, schedule,
+};
+use crate::check::rebuild::facts::{Origin, Production};
+use crate::check::rebuild::rules;
+use crate::check::{Finding, Reason};
+use crate::gather::graph::DerivationGraph;
+use crate::gather::inputs::plan::Plan;
+use crate::gather::inputs::{Lack, Object, Way};
+use crate::nix::derivation::{Derivation, name_of, resolve};
+use crate::nix::store_path::{StoreDir, StorePath};
+use crate::report::Progress;
+use crate::state::BuildDir;
+
+/// What every build of a run has in common.
+#[derive(Debug, Clone)]
+pub struct BuildSettings {
+    /// The world builders see.
+    pub world: World,
+    /// `NIX_BUILD_CORES`.
+    pub cores: u32,
+    /// When builds are stopped.
+    pub limits: Limits,
+    /// What becomes `/bin/sh`.
+    pub shell: Option<PathBuf>,
+    /// Whether builders of fixed outputs get the network.
+    pub network: bool,
+    /// Whether failed build directories stay.
+    pub keep_failed: bool,
+    /// How many builds run at once.
+    pub jobs: NonZeroUsize,
+}
+
+/// What came of one derivation.
+#[derive(Debug)]
+pub struct Done {
+    /// Whether there are outputs, else why not.
+    pub production: Production,
+    /// The outputs.
+    pub outputs: BTreeMap<String, BuiltOutput>,
+    /// What the build could read.
+    pub inputs: BTreeSet<StorePath>,
+    /// Where it ran.
+    pub surroundings: Option<Surroundings>,
+    /// A fixed output with the wrong hash.
+    pub finding: Option<Finding>,
+    /// What is ours to say of it: log, time, kept directory.
+    pub run: RunFacts,
+    /// Our own failure.
+    pub trouble: Option<BuildError>,
+    /// Keeps the outputs on disk while others may read them.
+    room: Option<Arc<BuildDir>>,
+}
+
+/// What only this run can say of a build.
+#[derive(Debug, Default)]
+pub struct RunFacts {
+    /// The log.
+    pub log: Option<PathBuf>,
+    /// How long the builder ran.
+    pub duration: Option<Duration>,
+    /// The kept build directory.
+    pub kept: Option<PathBuf>,
+}
+
+impl Done {
+    fn missing(reason: Reason, detail: String) -> Self {
+        Self {
+            production: Production::Missing { reason, detail, tail: Vec::new() },
+            outputs: BTreeMap::new(),
+            inputs: BTreeSet::new(),
+            surroundings: None,
+            finding: None,
+            run: RunFacts::default(),
+            trouble: None,
+            room: None,
+        }
+    }
+}
+
+/// The builds of one run.
+pub struct Builds<'a> {
+    /// Who builds.
+    pub executor: &'a dyn Executor,
+    /// The derivations.
+    pub graph: &'a DerivationGraph,
+    /// What is built and what is not.
+    pub plan: &'a Plan,
+    /// The settings.
+    pub settings: &'a BuildSettings,
+    /// The store directory.
+    pub store_dir: &'a StoreDir,
+    /// Where progress is shown.
+    pub progress: &'a Progress,
+}
+
+/// What builds leave for later ones.
+#[derive(Debug, Default)]
+struct Shelf {
+    /// Objects at hand: those obtained, and outputs that are inputs.
+    objects: BTreeMap<StorePath, Object>,
+    /// What content-addressed and deferred outputs turned out to be.
+    realised: BTreeMap<(StorePath, String), StorePath>,
+    /// Derivations without outputs.
+    failed: BTreeSet<StorePath>,
+}
+
+impl Builds<'_> {
+    /// Builds every node of the plan. Gives what came of each, and all objects
+    /// that were at hand in the end.
+    #[must_use]
+    pub fn run(
+        &self,
+        objects: BTreeMap<StorePath, Object>,
+    ) -> (BTreeMap<StorePath, Done>, BTreeMap<StorePath, Object>) {
+        let needs = self.plan.needs();
+        let shelf = Mutex::new(Shelf { objects, ..Shelf::default() });
+        let total = u64::try_from(needs.len()).ok();
+        let phase = self.progress.phase("building", crate::report::progress::Unit::Items, total);
+        let finished = schedule::run(&needs, self.settings.jobs, |drv_path| {
+            let done = self.build(drv_path, &needs, &shelf);
+            phase.advance(1);
+            done
+        });
+        let mut results = finished.results;
+        for drv_path in finished.cyclic {
+            let detail = "its inputs need its own outputs".to_owned();
+            results.insert(drv_path, Done::missing(Reason::Unsupported, detail));
+        }
+        let shelf = shelf.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (results, shelf.objects)
+    }
+
+    fn build(
+        &self,
+        drv_path: &StorePath,
+        needs: &schedule::Needs<StorePath>,
+        shelf: &Mutex<Shelf>,
+    ) -> Done {
+        let mut done = self
+            .try_build(drv_path, needs, shelf)
+            .unwrap_or_else(|lack| Done::missing(lack.reason, lack.detail));
+        if !needs.values().any(|all| all.contains(drv_path)) {
+            // Nobody will read these outputs; a large run would fill the disk.
+            done.room = None;
+        }
+        let mut shelf = lock(shelf);
+        if matches!(done.production, Production::Missing { .. }) {
+            shelf.failed.insert(drv_path.clone());
+        }
+        for (name, output) in &done.outputs {
+            shelf.realised.insert((drv_path.clone(), name.clone()), output.path.clone());
+            // Where others claim this output, builds read what is claimed.
+            let claimed = self
+                .plan
+                .ways
+                .get(&output.path)
+                .is_some_and(|way| !matches!(way, Way::Build { .. }));
+            if !claimed {
+                shelf.objects.insert(output.path.clone(), rebuilt(drv_path, output));
+            }
+        }
+        done
+    }
+
+    fn try_build(
+        &self,
+        drv_path: &StorePath,
+        needs: &schedule::Needs<StorePath>,
+        shelf: &Mutex<Shelf>,
+    ) -> Result<Done, Lack> {
+        let node = self
+            .plan
+            .nodes
+            .get(drv_path)
+            .ok_or_else(|| lack(Reason::DerivationMissing, "it was not planned"))?;
+        if let Some(lack) = &node.lack {
+            return Err(lack.clone());
+        }
+        let (derivation, _) = self
+            .graph
+            .usable(drv_path)
+            .ok_or_else(|| lack(Reason::DerivationMissing, "its derivation is not at hand"))?;
+        let (derivation, inputs) = {
+            let shelf = lock(shelf);
+            if let Some(failed) =
+                needs.get(drv_path).into_iter().flatten().find(|need| shelf.failed.contains(need))
+            {
+                return Err(lack(Reason::BlockedBy, format!("{failed} could not be built")));
+            }
+            let derivation = self.resolved(drv_path, derivation, &shelf)?;
+            let roots = node.inputs.iter().chain(&derivation.input_srcs);
+            let inputs = self.closure(roots, &shelf)?;
+            (derivation, inputs)
+        };
+        let outputs = derivation
+            .outputs
+            .iter()
+            .map(|(name, output)| (name.clone(), output.path().cloned()))
+            .collect();
+        let used = inputs.keys().cloned().collect();
+        let job = BuildJob {
+            drv_path: drv_path.clone(),
+            network: self.settings.network && derivation.is_fixed(),
+            derivation,
+            outputs,
+            inputs,
+            world: self.settings.world,
+            cores: self.settings.cores,
+            limits: self.settings.limits,
+            shell: self.settings.shell.clone(),
+            keep_failed: self.settings.keep_failed,
+            round: 0,
+            store_dir: self.store_dir.clone(),
+        };
+        let item = self.progress.item(drv_path.name());
+        let outcome = self.executor.build(&job);
+        drop(item);
+        let mut done = self.conclude(drv_path, outcome);
+        done.inputs = used;
+        Ok(done)
+    }
+
+    /// The derivation with the paths of inputs that only builds could tell.
+    fn resolved(
+        &self,
+        drv_path: &StorePath,
+        derivation: &Derivation,
+        shelf: &Shelf,
+    ) -> Result<Derivation, Lack> {
+        if !derivation.needs_resolving() {
+            return Ok(derivation.clone());
+        }
+        let mut paths = shelf.realised.clone();
+        for (input, outputs) in &derivation.input_drvs {
+            let Some((_, checked)) = self.graph.usable(input) else { continue };
+            for output in outputs {
+                if let Some(Some(path)) = checked.outputs.get(output) {
+                    paths.insert((input.clone(), output.clone()), path.clone());
+                }
+            }
+        }
+        let name = name_of(drv_path).unwrap_or_default();
+        resolve(derivation, name, self.store_dir, &paths)
+            .map_err(|error| lack(Reason::InputMissing, error.to_string()))
+    }
+
+    /// Everything that `roots` reach, on this machine.
+    fn closure<'s>(
+        &self,
+        roots: impl Iterator<Item = &'s StorePath>,
+        shelf: &Shelf,
+    ) -> Result<BTreeMap<StorePath, InputObject>, Lack> {
+        let mut closure = BTreeMap::new();
+        let mut open: Vec<StorePath> = roots.cloned().collect();
+        while let Some(path) = open.pop() {
+            if closure.contains_key(&path) {
+                continue;
+            }
+            let object = shelf.objects.get(&path).ok_or_else(|| {
+                self.plan.lacking.get(&path).cloned().unwrap_or_else(|| {
+                    lack(
+                        Reason::InputMissing,
+                        format!("{} is not at hand", self.store_dir.full(&path)),
+                    )
+                })
+            })?;
+            open.extend(object.input.references.iter().cloned());
+            closure.insert(path, object.input.clone());
+        }
+        Ok(closure)
+    }
+
+    fn conclude(&self, drv_path: &StorePath, outcome: Result<BuildOutcome, BuildError>) -> Done {
+        match outcome {
+            Ok(BuildOutcome::Built(built)) => succeeded(built),
+            Ok(BuildOutcome::Failed(failed)) => self.failed(drv_path, failed),
+            Err(error) => {
+                let mut done = Done::missing(Reason::Environment, error.to_string());
+                done.trouble = Some(error);
+                done
+            }
+        }
+    }
+
+    fn failed(&self, drv_path: &StorePath, failed: Failed) -> Done {
+        let reason = match &failed.reason {
+            FailureReason::Timeout(_)
+            | FailureReason::Silent(_)
+            | FailureReason::LogTooLarge(_) => Reason::LimitReached,
+            FailureReason::Unsupported(_) => Reason::Unsupported,
+            _ => Reason::BuildFailed,
+        };
+        let finding = match &failed.reason {
+            FailureReason::HashMismatch { output, expected, found } => Some(
+                Finding::new(
+                    &rules::FIXED_OUTPUT_MISMATCH,
+                    self.store_dir.full(drv_path),
+                    format!("the built output '{output}' does not have the hash that the derivation fixes"),
+                )
+                .with("expected hash", expected)
+                .with("built hash", found),
+            ),
+            _ => None,
+        };
+        let mut done = Done::missing(reason, failed.reason.to_string());
+        if let Production::Missing { tail, .. } = &mut done.production {
+            *tail = failed.tail;
+        }
+        done.finding = finding;
+        done.run =
+            RunFacts { log: failed.log.map(|log| log.path), duration: None, kept: failed.kept };
+        done
+    }
+}
+
+fn succeeded(built: Built) -> Done {
+    Done {
+        production: Production::Built,
+        outputs: built.outputs,
+        inputs: BTreeSet::new(),
+        surroundings: Some(built.surroundings),
+        finding: None,
+        run: RunFacts { log: Some(built.log.path), duration: Some(built.duration), kept: None },
+        trouble: None,
+        room: built.room,
+    }
+}
+
+/// An output of ours as an input of others.
+fn rebuilt(drv_path: &StorePath, output: &BuiltOutput) -> Object {
+    Object {
+        input: InputObject {
+            host_path: output.host_path.clone(),
+            nar_hash: output.nar_hash,
+            nar_size: output.nar_size,
+            references: output.references.clone(),
+            ca: output.ca,
+            deriver: Some(drv_path.clone()),
+        },
+        origin: Origin::Rebuilt { drv_path: drv_path.clone() },
+    }
+}
+
+fn lack(reason: Reason, detail: impl Into<String>) -> Lack {
+    Lack { reason, detail: detail.into() }
+}
+
+/// The lock, even when a worker panicked: the panic itself is passed on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,133 @@
+//! Planning and obtaining inputs until everything planned is at hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+
+use super::super::ToolError;
+use super::super::cli::RebuildArgs;
+use super::super::sources::Sources;
+use crate::check::Finding;
+use crate::gather::answers::Answers;
+use crate::gather::graph::DerivationGraph;
+use crate::gather::inputs::admit::AdmitError;
+use crate::gather::inputs::plan::{Goals, Plan, plan};
+use crate::gather::inputs::{Admission, Locator, Object, Way, WayKey};
+use crate::nix::store_path::{StoreDir, StorePath};
+use crate::report::Progress;
+use crate::report::progress::Unit;
+use crate::state::StateDir;
+
+/// Inputs at hand, and what is left to build.
+pub struct Gathered {
+    /// The plan that holds in the end.
+    pub plan: Plan,
+    /// Every object that did not have to be built.
+    pub objects: BTreeMap<StorePath, Object>,
+    /// Sources that served something else than they claimed.
+    pub findings: Vec<Finding>,
+}
+
+/// Plans for `targets` and obtains every input. A way that fails is ruled out
+/// and the rest planned anew, so that each failure leads to the next best way.
+#[expect(clippy::too_many_arguments, reason = "one call, from the command that has all of these")]
+pub fn gather_inputs(
+    targets: &BTreeSet<StorePath>,
+    graph: &DerivationGraph,
+    answers: &Answers<'_>,
+    sources: &Sources,
+    store_dir: &StoreDir,
+    state: &StateDir,
+    args: &RebuildArgs,
+    progress: &Progress,
+) -> Result<Gathered, ToolError> {
+    let network_builders = args.allow_network_builders && !args.sources.offline;
+    let locator = Locator {
+        answers,
+        local: sources.local.as_deref(),
+        graph,
+        store_dir,
+        keys: &sources.keys,
+        offline: args.sources.offline,
+        network_builders,
+    };
+    let admission = Admission {
+        answers,
+        local: sources.local.as_deref(),
+        http: &sources.http,
+        netrc: &sources.netrc,
+        graph,
+        store_dir,
+        state,
+    };
+    let goals = goals(targets, graph, network_builders);
+
+    let mut failed: BTreeSet<(StorePath, WayKey)> = BTreeSet::new();
+    let mut why: BTreeMap<StorePath, Vec<String>> = BTreeMap::new();
+    let mut objects: BTreeMap<StorePath, Object> = BTreeMap::new();
+    let mut findings = Vec::new();
+    loop {
+        let phase = progress.phase("asking for inputs", Unit::Items, None);
+        let mut plan = plan(&goals, graph, &locator, &failed);
+        drop(phase);
+        let open: Vec<(&StorePath, &Way)> = plan
+            .ways
+            .iter()
+            .filter(|(path, way)| !objects.contains_key(*path) && !matches!(way, Way::Build { .. }))
+            .collect();
+        let phase = progress.phase("obtaining inputs", Unit::Items, u64::try_from(open.len()).ok());
+        let admitted: Vec<(StorePath, WayKey, Result<Option<Object>, AdmitError>)> = open
+            .into_par_iter()
+            .map(|(path, way)| {
+                let object = admission.admit(path, way);
+                phase.advance(1);
+                (path.clone(), way.key(), object)
+            })
+            .collect();
+        let mut again = false;
+        for (path, way, result) in admitted {
+            match result {
+                Ok(Some(object)) => {
+                    objects.insert(path, object);
+                }
+                Ok(None) => {}
+                Err(error) if error.is_ours() => {
+                    return Err(ToolError::failed("keep an input", error));
+                }
+                Err(error) => {
+                    why.entry(path.clone()).or_default().push(error.to_string());
+                    if let AdmitError::Refused(finding) = error {
+                        findings.push(*finding);
+                    }
+                    again |= failed.insert((path, way));
+                }
+            }
+        }
+        if !again {
+            for (path, reasons) in &why {
+                if let Some(lack) = plan.lacking.get_mut(path) {
+                    lack.detail = format!("{} ({})", lack.detail, reasons.join("; "));
+                }
+            }
+            return Ok(Gathered { plan, objects, findings });
+        }
+    }
+}
+
+/// What has to be built and what has to be had: fixed outputs are had by
+/// their hash unless their builders may use the network.
+fn goals(targets: &BTreeSet<StorePath>, graph: &DerivationGraph, network_builders: bool) -> Goals {
+    let mut goals = Goals::default();
+    for target in targets {
+        let fixed = graph
+            .usable(target)
+            .filter(|(derivation, _)| derivation.is_fixed() && !network_builders);
+        match fixed.map(|(_, checked)| checked.outputs.values().flatten().cloned()) {
+            Some(paths) => goals.objects.extend(paths),
+            None => {
+                goals.builds.insert(target.clone());
+            }
+        }
+    }
+    goals
+}

@@ -1,0 +1,158 @@
+//! From the options about sources and trust to what answers questions.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::options::{KeyOptions, SourceOptions};
+use super::{Environment, ToolError};
+use crate::gather::answers::AskedCache;
+use crate::gather::cache::CacheClient;
+use crate::gather::cache_url::CacheUrl;
+use crate::gather::credentials::Netrc;
+use crate::gather::http::{HttpClient, HttpOptions, read_ca_file};
+use crate::gather::local_store::LocalStore;
+use crate::gather::nix_conf::NixConf;
+use crate::gather::proxy::Proxies;
+use crate::nix::signature::{PublicKey, TrustedKeys};
+use crate::nix::store_path::StoreDir;
+
+/// The cache that is asked when none is named.
+pub const DEFAULT_CACHE: &str = "https://cache.nixos.org";
+
+/// The key its operators publish.
+pub const DEFAULT_KEY: &str = "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=";
+
+/// Everything that answers questions, and whose answers count.
+pub struct Sources {
+    /// The caches, in the order they are asked.
+    pub caches: Vec<AskedCache>,
+    /// Asks them.
+    pub client: CacheClient,
+    /// Fetches anything else.
+    pub http: HttpClient,
+    /// Credentials for hosts.
+    pub netrc: Netrc,
+    /// Whose signatures count.
+    pub keys: TrustedKeys,
+    /// The local store, if it was asked for.
+    pub local: Option<Arc<LocalStore>>,
+}
+
+impl Sources {
+    /// Opens what the options name.
+    ///
+    /// # Errors
+    /// An option that makes no sense, or a file that cannot be read.
+    pub fn open(
+        options: &SourceOptions,
+        keys: &KeyOptions,
+        environment: &Environment,
+        store_dir: &StoreDir,
+    ) -> Result<Self, ToolError> {
+        let conf =
+            options.nix_conf.as_deref().map(|file| nix_conf(file, environment)).transpose()?;
+        let mut trusted = trusted_keys(keys, environment)?;
+        let mut caches = Vec::new();
+        for text in &options.caches {
+            let url = CacheUrl::parse(text).map_err(|error| ToolError::Usage(error.to_string()))?;
+            caches.push(AskedCache { url, named: true });
+        }
+        if let Some(conf) = &conf {
+            for text in conf.caches() {
+                let url = CacheUrl::parse(&text).map_err(|error| {
+                    ToolError::failed("use a substituter of the nix.conf", error)
+                })?;
+                caches.push(AskedCache { url, named: true });
+            }
+            for text in conf.keys() {
+                let key = text.parse::<PublicKey>().and_then(|key| trusted.insert(key));
+                key.map_err(|error| ToolError::failed("use a key of the nix.conf", error))?;
+            }
+        }
+        if caches.is_empty() {
+            let url = CacheUrl::parse(DEFAULT_CACHE)
+                .map_err(|error| ToolError::failed("use the default cache", error))?;
+            caches.push(AskedCache { url, named: false });
+            let key = DEFAULT_KEY.parse::<PublicKey>().and_then(|key| trusted.insert(key));
+            key.map_err(|error| ToolError::failed("use the default key", error))?;
+        }
+        let netrc = options.netrc_file.clone().or_else(|| conf.and_then(|conf| conf.netrc_file));
+        let netrc = read_netrc(netrc.as_deref(), environment)?;
+        let http = http(options, &caches, environment)?;
+        let client = CacheClient::new(http.clone(), netrc.clone(), store_dir.clone());
+        let local = options
+            .local_store
+            .as_ref()
+            .map(|root| {
+                let root = root.as_ref().map(|root| environment.absolute(root));
+                LocalStore::open(root.as_deref(), store_dir)
+                    .map(Arc::new)
+                    .map_err(|error| ToolError::failed("open the local store", error))
+            })
+            .transpose()?;
+        Ok(Self { caches, client, http, netrc, keys: trusted, local })
+    }
+}
+
+/// The keys that the options name.
+///
+/// # Errors
+/// A key that is none, two different keys of one name, or an unreadable file.
+pub fn trusted_keys(
+    options: &KeyOptions,
+    environment: &Environment,
+) -> Result<TrustedKeys, ToolError> {
+    let mut trusted = TrustedKeys::new();
+    for text in &options.trusted_keys {
+        let key = text.parse::<PublicKey>().and_then(|key| trusted.insert(key));
+        key.map_err(|error| ToolError::Usage(format!("--trusted-key: {error}")))?;
+    }
+    if let Some(file) = &options.trusted_keys_file {
+        let doing = || format!("read the trusted keys in '{}'", file.display());
+        let text = crate::gather::files::read_text(&environment.absolute(file))
+            .map_err(|error| ToolError::failed(doing(), error))?;
+        let keys = TrustedKeys::parse(&text).and_then(|keys| trusted.merge(keys));
+        keys.map_err(|error| ToolError::failed(doing(), error))?;
+    }
+    Ok(trusted)
+}
+
+fn nix_conf(file: &Path, environment: &Environment) -> Result<NixConf, ToolError> {
+    NixConf::read(&environment.absolute(file))
+        .map_err(|error| ToolError::failed(format!("read '{}'", file.display()), error))
+}
+
+fn read_netrc(file: Option<&Path>, environment: &Environment) -> Result<Netrc, ToolError> {
+    let Some(file) = file else { return Ok(Netrc::default()) };
+    let doing = || format!("read the credentials in '{}'", file.display());
+    let text = crate::gather::files::read_text(&environment.absolute(file))
+        .map_err(|error| ToolError::failed(doing(), error))?;
+    Netrc::parse(text.as_bytes()).map_err(|error| ToolError::failed(doing(), error))
+}
+
+fn http(
+    options: &SourceOptions,
+    caches: &[AskedCache],
+    environment: &Environment,
+) -> Result<HttpClient, ToolError> {
+    let variable =
+        |name: &str| environment.variable(name).map(|value| value.to_string_lossy().into_owned());
+    let proxies = Proxies::parse(variable)
+        .map_err(|error| ToolError::failed("use the proxy of the environment", error))?;
+    let ca_certificates = options
+        .ca_file
+        .as_ref()
+        .map(|file| {
+            read_ca_file(&environment.absolute(file)).map_err(|error| {
+                ToolError::failed(format!("read the certificates in '{}'", file.display()), error)
+            })
+        })
+        .transpose()?;
+    Ok(HttpClient::new(HttpOptions {
+        offline: options.offline,
+        ca_certificates,
+        proxies,
+        named_origins: caches.iter().filter_map(|cache| cache.url.origin()).collect(),
+        ..HttpOptions::default()
+    }))
+}
