@@ -13,8 +13,9 @@ use nix_verify::nix::store_path::StoreDir;
 use crate::fixtures;
 use crate::narinfo::{expected, parse, trusted, verify};
 
-/// A hostile file may take this long, in a test build on a busy machine.
-const BOUND: Duration = Duration::from_secs(10);
+/// A hostile file may take this long: many times what it takes in a test
+/// build, since a busy machine is no reason to fail.
+const BOUND: Duration = Duration::from_secs(60);
 
 /// What became of a file in which something was changed.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -282,7 +283,9 @@ fn hostile_sizes_are_bounded_and_fast() {
         let wanted = if wanted == "LONG" { "characters (expected at most 8192)" } else { wanted };
         assert!(error.contains(wanted), "{what}: {error:.300}");
         assert!(error.len() < 1000, "{what}: an error of {} characters", error.len());
-        assert!(start.elapsed() < BOUND, "{what}: {:?}", start.elapsed());
+        let elapsed = start.elapsed();
+        println!("{what}: {elapsed:?}");
+        assert!(elapsed < BOUND, "{what}: {elapsed:?}");
     }
     let start = Instant::now();
     let info = parse(with_references(MAX_REFERENCES).as_bytes());
@@ -290,7 +293,9 @@ fn hostile_sizes_are_bounded_and_fast() {
     assert_eq!(verify(&info).bad().len(), 1);
     let info = parse(format!("{text}{}", format!("{bad}\n").repeat(MAX_SIGNATURES - 1)).as_bytes());
     assert_eq!(verify(&info).bad().len(), 1);
-    assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
+    let elapsed = start.elapsed();
+    println!("the most references and signatures: {elapsed:?}");
+    assert!(elapsed < BOUND, "{elapsed:?}");
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! The reader of narinfos.
 
-use std::collections::BTreeSet;
-
 use super::{
     Compression, ContentAddress, FileHash, NarHash, NarInfo, NarUrl, Signature, StoreDir,
     StorePath, UNKNOWN_DERIVER,
@@ -306,9 +304,10 @@ impl<'a> Value<'a> {
             }
             paths.push(Value { text, ..self }.base_name()?);
         }
-        let mut seen = BTreeSet::new();
-        match paths.iter().find(|path| !seen.insert(*path)) {
-            Some(path) => Err(NarInfoError::DoubledReference { line, path: path.clone() }),
+        let mut sorted: Vec<&StorePath> = paths.iter().collect();
+        sorted.sort();
+        match sorted.iter().zip(sorted.iter().skip(1)).find(|(path, next)| path == next) {
+            Some((path, _)) => Err(NarInfoError::DoubledReference { line, path: (*path).clone() }),
             None => Ok(paths),
         }
     }
