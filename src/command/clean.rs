@@ -8,6 +8,7 @@ use super::{Environment, ToolError};
 use crate::check::{Coverage, Examination, Subject, Verdict};
 use crate::report::{Report, Section, View};
 use crate::state::{CleanRequest, DEFAULT_MAX_SIZE, StateDir};
+use crate::sys::namespace::enter_private_root;
 
 /// Cleans the state directory.
 ///
@@ -21,6 +22,12 @@ pub fn run(args: &CleanArgs, environment: &Environment) -> Result<Report, ToolEr
         max_size: args.max_size.unwrap_or(DEFAULT_MAX_SIZE),
         dry_run: args.dry_run,
     };
+    if root.symlink_metadata().is_ok() {
+        // Builds of an ordinary user may belong to subordinate ids, which only
+        // a namespace that maps them may remove. Where that is forbidden there
+        // are none, and what is our own can still be cleaned.
+        let _ = enter_private_root();
+    }
     let done = StateDir::clean(&root, request)
         .map_err(|error| ToolError::failed("clean the state directory", error))?;
     let status = if args.dry_run { "would be cleaned" } else { "cleaned" };
