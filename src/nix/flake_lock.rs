@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::json::{self, Document, DuplicateKey, JsonError, Node, Value};
+use super::json::{self, Document, Duplicates, JsonError, Node, Value};
 
 /// The versions that Nix reads.
 pub const VERSIONS: std::ops::RangeInclusive<u64> = 5..=7;
@@ -21,7 +21,7 @@ pub struct FlakeLock {
     /// All nodes by name.
     pub nodes: BTreeMap<String, LockNode>,
     /// Keys that stand twice; the last one counts, as in Nix.
-    pub duplicates: Vec<DuplicateKey>,
+    pub duplicates: Duplicates,
 }
 
 /// A node.

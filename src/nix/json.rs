@@ -15,13 +15,30 @@ pub const MAX_LEN: usize = 64 << 20;
 /// Deepest nesting that is read. A `flake.lock` nests six levels.
 pub const MAX_DEPTH: usize = 128;
 
+/// Most values that are read: each takes some hundred bytes of memory, so that
+/// a text full of tiny ones would be a bomb. A lock file with 100,000 nodes
+/// has some 1.5 million.
+pub const MAX_VALUES: usize = 4_000_000;
+
+/// Most doubled keys that are named; the rest is counted.
+pub const MAX_DUPLICATES: usize = 100;
+
 /// A text that was read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
     /// The value.
     pub root: Node,
-    /// Keys that stand twice in one object, in the order they were met.
-    pub duplicates: Vec<DuplicateKey>,
+    /// Keys that stand twice in one object.
+    pub duplicates: Duplicates,
+}
+
+/// Keys that stand twice in one object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Duplicates {
+    /// The first [`MAX_DUPLICATES`], in the order they were met.
+    pub named: Vec<DuplicateKey>,
+    /// How many there are in all.
+    pub count: usize,
 }
 
 /// A value with its place.
@@ -93,6 +110,9 @@ pub enum Defect {
     /// Too deep.
     #[error("more than {MAX_DEPTH} levels nest")]
     TooDeep,
+    /// Too many values.
+    #[error("the text holds more than {MAX_VALUES} values")]
+    TooMany,
     /// No UTF-8.
     #[error("the text is not UTF-8")]
     NotUtf8,
@@ -189,7 +209,7 @@ pub fn parse(bytes: &[u8]) -> Result<Document, JsonError> {
         Err(error) => return fail(error.valid_up_to(), Defect::NotUtf8),
     };
     let mut reader = Reader { text, at: 0 };
-    let mut duplicates = Vec::new();
+    let mut duplicates = Duplicates::default();
     let root = reader.document(&mut duplicates)?;
     reader.blanks();
     match reader.peek() {
@@ -243,11 +263,16 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn document(&mut self, duplicates: &mut Vec<DuplicateKey>) -> Result<Node, JsonError> {
+    fn document(&mut self, duplicates: &mut Duplicates) -> Result<Node, JsonError> {
         let mut open: Vec<Frame> = Vec::new();
+        let mut values = 0_usize;
         loop {
             self.blanks();
             let offset = self.at;
+            values += 1;
+            if values > MAX_VALUES {
+                return Err(self.error(Defect::TooMany));
+            }
             let mut done = match self.peek() {
                 Some(bracket @ (b'[' | b'{')) => {
                     if open.len() >= MAX_DEPTH {
@@ -307,7 +332,11 @@ impl<'a> Reader<'a> {
                     }
                 }
                 if let Some((key, first, again)) = doubled {
-                    duplicates.push(DuplicateKey { path: path_of(&open), key, first, again });
+                    duplicates.count += 1;
+                    if duplicates.named.len() < MAX_DUPLICATES {
+                        let path = path_of(&open);
+                        duplicates.named.push(DuplicateKey { path, key, first, again });
+                    }
                 }
                 if more {
                     break;
@@ -557,6 +586,7 @@ mod tests {
         let document = parse(br#"{"n":[0,{"x":1,"y":{"x":2},"\u0078":3,"x":4}],"n":5}"#).unwrap();
         let doubled: Vec<_> = document
             .duplicates
+            .named
             .iter()
             .map(|one| (one.path.join("."), one.key.as_str(), one.first, one.again))
             .collect();

@@ -191,15 +191,15 @@ impl Page {
     }
 
     fn findings(&mut self, findings: &[Finding], quiet: bool) {
-        for finding in findings {
+        for (at, finding) in findings.iter().enumerate() {
             let tone = level_tone(finding.level);
             self.heading("");
             let label = format!("{}[{}]", finding.level, finding.rule.id);
             let rest = printable(&finding.subject);
             // The label is painted after wrapping, so that colour codes take no room.
             let head = wrap(&format!("{label} {rest}"), self.look.width);
-            for (at, line) in head.iter().enumerate() {
-                match line.strip_prefix(&label).filter(|_| at == 0) {
+            for (number, line) in head.iter().enumerate() {
+                match line.strip_prefix(&label).filter(|_| number == 0) {
                     Some(tail) => {
                         self.lines.push(format!("{}{tail}", self.look.strong(tone, &label)));
                     }
@@ -213,7 +213,9 @@ impl Page {
                 .map(|item| (item.label.clone(), item.value.as_str().into()))
                 .collect();
             self.lines.extend(table::facts(&evidence, self.look, INDENT * 2));
-            if !quiet {
+            // Findings of one rule stand together; what to do is said once.
+            let last = findings.get(at + 1).is_none_or(|next| next.rule.id != finding.rule.id);
+            if last && !quiet {
                 self.indented(INDENT, Tone::Dim, &format!("what to do: {}", finding.rule.remedy));
             }
         }

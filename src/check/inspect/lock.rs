@@ -21,7 +21,7 @@ pub fn inspect(subject: &str, bytes: &[u8]) -> Inspected<FlakeLock> {
     };
     answers.pass();
     answers.pass();
-    for doubled in &lock.duplicates {
+    for doubled in &lock.duplicates.named {
         let place = if doubled.path.is_empty() {
             "the top level".to_owned()
         } else {
@@ -36,6 +36,11 @@ pub fn inspect(subject: &str, bytes: &[u8]) -> Inspected<FlakeLock> {
             .with("first at byte offset", doubled.first)
             .with("again at byte offset", doubled.again),
         );
+    }
+    let unnamed = lock.duplicates.count.saturating_sub(lock.duplicates.named.len());
+    if unnamed > 0 {
+        let message = format!("{unnamed} more keys stand twice");
+        answers.remark(Finding::new(&DUPLICATE_KEY, subject, message));
     }
     Inspected { facts: Some(lock), answers }
 }

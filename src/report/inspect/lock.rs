@@ -36,6 +36,7 @@ impl Facts for FlakeLock {
             .collect();
         let duplicates: Vec<Value> = self
             .duplicates
+            .named
             .iter()
             .map(|one| {
                 json!({
@@ -49,6 +50,7 @@ impl Facts for FlakeLock {
             "root": self.root,
             "node_count": self.nodes.len(),
             "nodes": nodes,
+            "duplicate_key_count": self.duplicates.count,
             "duplicate_keys": duplicates,
         })
     }
