@@ -32,7 +32,7 @@ use walk::{Batch, Walker};
 
 /// Batches between the walker and the hasher: enough for readers never to
 /// wait for each other, few enough to bound memory and open directories.
-const BATCHES_IN_FLIGHT: usize = 8;
+const BATCHES_IN_FLIGHT: usize = 6;
 
 /// Chunks of one batch that may wait: a reader far ahead stops here.
 const CHUNKS_IN_FLIGHT: usize = 3;
@@ -41,7 +41,7 @@ const CHUNKS_IN_FLIGHT: usize = 3;
 const MAX_READERS: usize = 4;
 
 /// Memory for names of directories that are being walked; see [`walk`].
-const NAMES_BUDGET: usize = 12 * 1024 * 1024;
+const NAMES_BUDGET: usize = 20 * 1024 * 1024;
 
 /// Why a tree has no NAR.
 #[derive(Debug, thiserror::Error)]

@@ -25,7 +25,7 @@ const MAX_LEAVES: usize = 64;
 const MAX_FRAMING: usize = 64 * 1024;
 
 /// Directories that one batch holds open.
-const MAX_DIRECTORIES: usize = 12;
+const MAX_DIRECTORIES: usize = 8;
 
 /// Each window holds at least so many bytes of names, however deep it is.
 const MIN_WINDOW: usize = 32 * 1024;
