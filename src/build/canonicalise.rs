@@ -16,7 +16,7 @@ use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
 use super::BuildError;
-use super::outputs::handles::{self, Place};
+use super::outputs::handles;
 use super::outputs::rejection::{Rejection, Stop};
 use crate::nix::nar::MAX_DEPTH;
 
@@ -53,13 +53,13 @@ pub struct Rules {
     pub directories: DirectoryRule,
 }
 
-/// The links to one file that were met.
+/// The links to one file.
 #[derive(Debug, Default)]
 struct Links {
     /// How many the file system counts.
     total: u64,
-    /// Those below the outputs.
-    places: Vec<Place>,
+    /// How many were met below the outputs.
+    met: u64,
 }
 
 /// What a top-level output is.
@@ -83,15 +83,15 @@ pub struct Canonicaliser {
     rules: Rules,
     /// Files with more than one link, by device and inode.
     linked: BTreeMap<(u64, u64), Links>,
-    /// Where the walk is.
-    place: Place,
+    /// The directories the walk is in.
+    place: Vec<CString>,
 }
 
 impl Canonicaliser {
     /// Starts with no output seen.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
-        Self { rules, linked: BTreeMap::new(), place: Place::new() }
+        Self { rules, linked: BTreeMap::new(), place: Vec::new() }
     }
 
     /// Canonicalises the object `name` in the directory `parent`: types,
@@ -130,13 +130,11 @@ impl Canonicaliser {
         }
     }
 
-    /// Files with links that lie outside every output seen: for each, all its
-    /// places inside. Whoever holds such a link could still reach the file.
-    pub fn linked_from_outside(&self) -> impl Iterator<Item = &[Place]> {
-        self.linked
-            .values()
-            .filter(|links| u64::try_from(links.places.len()).is_ok_and(|met| met < links.total))
-            .map(|links| links.places.as_slice())
+    /// Whether a file has links that lie outside every output seen. Whoever
+    /// holds such a link could still reach the file.
+    #[must_use]
+    pub fn is_linked_from_outside(&self) -> bool {
+        self.linked.values().any(|links| links.met < links.total)
     }
 
     fn entry(&mut self, parent: BorrowedFd<'_>, name: &CStr, depth: usize) -> Result<(), Stop> {
@@ -150,7 +148,7 @@ impl Canonicaliser {
             let found = handles::describe(kind);
             return Err(Rejection::UnsupportedType { path: self.shown(name), found }.into());
         }
-        if kind != FileType::Directory && stat.st_nlink > 1 && self.met_again(&stat, name) {
+        if kind != FileType::Directory && stat.st_nlink > 1 && self.met_again(&stat) {
             return Ok(());
         }
         if stat.st_uid != self.rules.build_uid {
@@ -171,16 +169,14 @@ impl Canonicaliser {
         }
     }
 
-    /// Whether the file was met before; notes this link to it either way.
-    fn met_again(&mut self, stat: &Stat, name: &CStr) -> bool {
-        let mut place = self.place.clone();
-        place.push(name.to_owned());
+    /// Whether the file was met before; counts this link to it either way.
+    fn met_again(&mut self, stat: &Stat) -> bool {
         let links = self.linked.entry(inode(stat)).or_default();
-        links.places.push(place);
         #[allow(clippy::useless_conversion, reason = "the width depends on the machine")]
         let total = u64::from(stat.st_nlink);
         links.total = links.total.max(total);
-        links.places.len() > 1
+        links.met = links.met.saturating_add(1);
+        links.met > 1
     }
 
     fn directory(
@@ -192,9 +188,9 @@ impl Canonicaliser {
     ) -> Result<(), Stop> {
         let directory = self.open(parent, name, stat, OFlags::DIRECTORY)?;
         self.place.push(name.to_owned());
-        for (child, _) in handles::entries(directory.as_fd())? {
-            self.entry(directory.as_fd(), &child, depth + 1)?;
-        }
+        handles::each_entry(directory.as_fd(), |child, _| {
+            self.entry(directory.as_fd(), child, depth + 1)
+        })?;
         self.place.pop();
         self.metadata(&directory, name, stat)
     }

@@ -5,9 +5,9 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
-use rustix::fs::{self, AtFlags, FileType, Mode, Stat};
+use rustix::fs::{self, FileType, Mode, Stat};
 
-use super::handles::{self, Place};
+use super::handles;
 use super::rejection::{Rejection, Stop};
 use crate::build::BuildError;
 use crate::nix::nar::MAX_DEPTH;
@@ -48,9 +48,9 @@ fn copy_entry(
             fs::mkdirat(to, new_name, Mode::RWXU)
                 .map_err(BuildError::path("create", handles::text(new_name)))?;
             let copy = handles::enter(to, new_name)?;
-            for (child, _) in handles::entries(source.as_fd())? {
-                copy_entry(source.as_fd(), &child, copy.as_fd(), &child, depth + 1)?;
-            }
+            handles::each_entry(source.as_fd(), |child, _| {
+                copy_entry(source.as_fd(), child, copy.as_fd(), child, depth + 1)
+            })?;
             handles::seal(&copy, stat.st_mode & SEALED)?;
         }
         other => {
@@ -76,37 +76,4 @@ fn copy_file(
         source,
     })?;
     handles::seal(&copy, stat.st_mode & SEALED)
-}
-
-/// Gives the file at `places` (all of them links to it) an inode of its own:
-/// further links to the old one, wherever they are, no longer lead here.
-///
-/// # Errors
-/// What the system says.
-pub fn separate(root: BorrowedFd<'_>, places: &[Place]) -> Result<(), BuildError> {
-    let temporary = handles::temporary_name();
-    let mut copied: Option<&Place> = None;
-    for place in places {
-        let (parent, name) = handles::reach(root, place)?;
-        if let Some(copied) = copied {
-            let (directory, copy) = handles::reach(root, copied)?;
-            fs::linkat(&directory, copy, root, &temporary, AtFlags::empty())
-                .map_err(BuildError::path("link", handles::text(copy)))?;
-        } else {
-            let stat = handles::look(parent.as_fd(), name)?;
-            if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
-                handles::link(root, &temporary, &handles::target(parent.as_fd(), name)?)?;
-            } else {
-                copy_file(parent.as_fd(), name, &stat, root, &temporary)?;
-            }
-        }
-        copied.get_or_insert(place);
-        let replace = || handles::rename(root, &temporary, parent.as_fd(), name);
-        if place.len() > 1 {
-            handles::unlocked(parent.as_fd(), replace)?;
-        } else {
-            replace()?;
-        }
-    }
-    Ok(())
 }

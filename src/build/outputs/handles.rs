@@ -26,9 +26,6 @@ pub const STORE_TIMES: Timestamps = Timestamps {
 /// Bytes of directory entries read at a time.
 const DIRECTORY_BUFFER: usize = 8192;
 
-/// Where a file lies below a directory: the names to go through.
-pub type Place = Vec<CString>;
-
 /// Whether the modification time is a store object's already.
 pub const fn has_store_mtime(stat: &Stat) -> bool {
     stat.st_mtime == STORE_MTIME && stat.st_mtime_nsec == 0
@@ -112,34 +109,17 @@ pub fn exists(parent: BorrowedFd<'_>, name: &CStr) -> Result<bool, BuildError> {
     }
 }
 
-/// The directory in which the last name of `place` lies, and that name.
+/// Calls `each` for every entry of an open directory, in no order, with its
+/// type. `each` may change what an entry is, but not add or remove any.
 ///
 /// # Errors
-/// What the system says of any directory on the way.
-pub fn reach<'a>(
-    root: BorrowedFd<'_>,
-    place: &'a [CString],
-) -> Result<(OwnedFd, &'a CStr), BuildError> {
-    let Some((last, way)) = place.split_last() else {
-        return Err(BuildError::Job("asked for a file without a name".to_owned()));
-    };
-    let mut directory = root
-        .try_clone_to_owned()
-        .map_err(|source| BuildError::System { action: "keep a directory open", source })?;
-    for part in way {
-        directory = enter(directory.as_fd(), part)?;
-    }
-    Ok((directory, last))
-}
-
-/// All entries of an open directory with their types, in no order.
-///
-/// # Errors
-/// What the system says.
-pub fn entries(directory: BorrowedFd<'_>) -> Result<Vec<(CString, FileType)>, BuildError> {
+/// What the system says, or `each`.
+pub fn each_entry<E: From<BuildError>>(
+    directory: BorrowedFd<'_>,
+    mut each: impl FnMut(&CStr, FileType) -> Result<(), E>,
+) -> Result<(), E> {
     let mut buffer = Vec::with_capacity(DIRECTORY_BUFFER);
     let mut listing = RawDir::new(directory, buffer.spare_capacity_mut());
-    let mut entries = Vec::new();
     while let Some(entry) = listing.next() {
         let entry = entry.map_err(BuildError::system("read a directory"))?;
         let name = entry.file_name();
@@ -150,8 +130,21 @@ pub fn entries(directory: BorrowedFd<'_>) -> Result<Vec<(CString, FileType)>, Bu
             FileType::Unknown => FileType::from_raw_mode(look(directory, name)?.st_mode),
             kind => kind,
         };
-        entries.push((name.to_owned(), kind));
+        each(name, kind)?;
     }
+    Ok(())
+}
+
+/// All entries of an open directory with their types, in no order.
+///
+/// # Errors
+/// What the system says.
+pub fn entries(directory: BorrowedFd<'_>) -> Result<Vec<(CString, FileType)>, BuildError> {
+    let mut entries = Vec::new();
+    each_entry(directory, |name, kind| {
+        entries.push((name.to_owned(), kind));
+        Ok::<_, BuildError>(())
+    })?;
     Ok(entries)
 }
 

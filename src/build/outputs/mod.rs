@@ -2,15 +2,15 @@
 //!
 //! Follows `registerOutputs` (`src/libstore/build/local-derivation-goal.cc` up
 //! to 2.28, `src/libstore/unix/build/derivation-builder.cc` later), under the
-//! assumption that every process of the builder is dead: each output is moved
-//! out of the builder's reach, canonicalised, read once for its hash and its
-//! references, given its final path, and only then judged by the conditions
-//! its derivation sets.
+//! assumption that every process of the builder is dead: each output is
+//! canonicalised, taken out of the builder's reach, read once for its hash and
+//! its references, given its final path, and only then judged by the
+//! conditions its derivation sets.
 //!
-//! The builder may still be at work through others: files that have links
-//! outside the outputs, and everything made by a builder with access to the
-//! network of the host (an open file can be sent to another process there),
-//! are copied, and the copy is what is hashed and kept (CVE-2024-27297).
+//! The builder may still be at work through others: a file may have links
+//! outside the outputs, and a builder with the network of the host can have
+//! sent an open file to a process there. Such outputs are copied, and the copy
+//! is what is hashed and kept (CVE-2024-27297).
 
 mod conclude;
 mod copy;
@@ -21,7 +21,7 @@ pub mod rejection;
 mod rewrite;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -142,57 +142,58 @@ impl<'a> Finish<'a> {
         Ok(outputs)
     }
 
-    /// Takes every output out of the sandbox's store and canonicalises it.
+    /// Canonicalises every output and takes it out of the sandbox's store.
     fn collect(&self) -> Result<BTreeMap<&'a str, Kind>, Halt> {
         let request = self.request;
         let mut places = Vec::new();
         for output in request.job.derivation.outputs.keys() {
-            let scratch = self.scratch(output)?;
-            let name = handles::name(&scratch.to_string())?;
+            let name = handles::name(&self.scratch(output)?.to_string())?;
             if !handles::exists(request.store, &name)? {
                 return Err(self.stopped(output, Rejection::Missing.into()));
             }
             places.push((output.as_str(), name));
         }
-        let copied = request.leaky || !self.take(&places)?;
-        let from = if copied { request.store } else { self.dest.as_fd() };
-
         let mut canonicaliser = Canonicaliser::new(self.rules());
         let mut kinds = BTreeMap::new();
         for (output, name) in &places {
-            let kind = canonicaliser.object(from, name);
+            let kind = canonicaliser.object(request.store, name);
             kinds.insert(*output, kind.map_err(|stop| self.stopped(output, stop))?);
         }
-        if copied {
-            for (output, name) in &places {
+        let reachable = request.leaky || canonicaliser.is_linked_from_outside();
+        for (output, name) in &places {
+            if reachable || !self.take(name)? {
                 copy::copy(request.store, name, self.dest.as_fd(), name)
                     .map_err(|stop| self.stopped(output, stop))?;
-            }
-        } else {
-            for links in canonicaliser.linked_from_outside() {
-                copy::separate(self.dest.as_fd(), links)?;
             }
         }
         Ok(kinds)
     }
 
-    /// Moves all outputs, or none if they lie on another file system.
-    fn take(&self, places: &[(&str, CString)]) -> Result<bool, BuildError> {
-        for (index, (_, name)) in places.iter().enumerate() {
-            if handles::exists(self.dest.as_fd(), name)? {
-                return Err(BuildError::Job(format!(
-                    "'{}' is already in '{}'",
-                    handles::text(name),
-                    self.request.dest_dir.display()
-                )));
-            }
-            match rustix::fs::renameat(self.request.store, name, &self.dest, name) {
-                Ok(()) => {}
-                Err(Errno::XDEV) if index == 0 => return Ok(false),
-                Err(error) => return Err(BuildError::path("move", handles::text(name))(error)),
-            }
+    /// Moves an output, unless it lies on another file system.
+    fn take(&self, name: &CStr) -> Result<bool, BuildError> {
+        if handles::exists(self.dest.as_fd(), name)? {
+            return Err(BuildError::Job(format!(
+                "'{}' is already in '{}'",
+                handles::text(name),
+                self.request.dest_dir.display()
+            )));
         }
-        Ok(true)
+        let store = self.request.store;
+        let take = || rustix::fs::renameat(store, name, &self.dest, name);
+        let mut taken = take();
+        if taken == Err(Errno::ACCESS) {
+            // A sealed directory does not move without privileges.
+            let directory = handles::enter(store, name)?;
+            handles::unlocked::<BuildError>(directory.as_fd(), || {
+                taken = take();
+                Ok(())
+            })?;
+        }
+        match taken {
+            Ok(()) => Ok(true),
+            Err(Errno::XDEV) => Ok(false),
+            Err(error) => Err(BuildError::path("move", handles::text(name))(error)),
+        }
     }
 
     fn rules(&self) -> Rules {
