@@ -110,8 +110,8 @@ struct Shelf {
     objects: BTreeMap<StorePath, Object>,
     /// What content-addressed and deferred outputs turned out to be.
     realised: BTreeMap<(StorePath, String), StorePath>,
-    /// Derivations without outputs.
-    failed: BTreeSet<StorePath>,
+    /// Derivations without outputs, each with the one it is down to and why.
+    failed: BTreeMap<StorePath, (StorePath, String)>,
 }
 
 impl Builds<'_> {
@@ -154,8 +154,16 @@ impl Builds<'_> {
             done.room = None;
         }
         let mut shelf = lock(shelf);
-        if matches!(done.production, Production::Missing { .. }) {
-            shelf.failed.insert(drv_path.clone());
+        if let Production::Missing { reason, detail, .. } = &done.production {
+            let root = needs
+                .get(drv_path)
+                .into_iter()
+                .flatten()
+                .find_map(|need| shelf.failed.get(need))
+                .filter(|_| *reason == Reason::BlockedBy)
+                .cloned()
+                .unwrap_or_else(|| (drv_path.clone(), detail.clone()));
+            shelf.failed.insert(drv_path.clone(), root);
         }
         for (name, output) in &done.outputs {
             shelf.realised.insert((drv_path.clone(), name.clone()), output.path.clone());
@@ -192,10 +200,9 @@ impl Builds<'_> {
             .ok_or_else(|| lack(Reason::DerivationMissing, "its derivation is not at hand"))?;
         let (derivation, inputs) = {
             let shelf = lock(shelf);
-            if let Some(failed) =
-                needs.get(drv_path).into_iter().flatten().find(|need| shelf.failed.contains(need))
-            {
-                return Err(lack(Reason::BlockedBy, format!("{failed} could not be built")));
+            let needs = needs.get(drv_path).into_iter().flatten();
+            if let Some((root, why)) = needs.into_iter().find_map(|need| shelf.failed.get(need)) {
+                return Err(lack(Reason::BlockedBy, format!("{root} could not be built: {why}")));
             }
             let derivation = self.resolved(drv_path, derivation, &shelf)?;
             let roots = node.inputs.iter().chain(&derivation.input_srcs);
