@@ -30,6 +30,7 @@ pub static RULES: &[Entry] = &[
     entry!(inspect::MALFORMED_LOCK, "malformed-lock"),
     entry!(inspect::MALFORMED_NAR, "malformed-nar"),
     entry!(rebuild::MALFORMED_NARINFO, "malformed-narinfo"),
+    entry!(rebuild::MALFORMED_REALISATION, "malformed-realisation"),
     entry!(rebuild::NAR_MISMATCH, "nar-mismatch"),
     entry!(rebuild::OUTPUT_DIFFERS, "output-differs"),
     entry!(rebuild::UNSORTED_REFERENCES, "unsorted-references"),
