@@ -88,7 +88,7 @@ const APPLETS: &[&str] = &[
 
 /// A state directory with an executor's needs, and busybox as a store object.
 pub struct Place {
-    directory: tempfile::TempDir,
+    _directory: tempfile::TempDir,
     pub state: StateDir,
 }
 
@@ -111,7 +111,7 @@ impl Place {
         }
         let directory = tempfile::tempdir().unwrap();
         let state = StateDir::open(&directory.path().join("state")).unwrap();
-        let place = Self { directory, state };
+        let place = Self { _directory: directory, state };
         let bin = place.input_path(TOOLS).join("bin");
         std::fs::create_dir_all(&bin).unwrap();
         std::fs::copy(BUSYBOX, bin.join("busybox")).unwrap();
@@ -125,17 +125,15 @@ impl Place {
         Some(place)
     }
 
-    pub fn path(&self) -> &Path {
-        self.directory.path()
-    }
-
     /// Where an input of that name lies.
     pub fn input_path(&self, name: &str) -> PathBuf {
         self.state.root().join("objects").join(name)
     }
 
     pub fn executor(&self) -> SandboxExecutor<'_> {
-        SandboxExecutor::new(&self.state, env!("CARGO_BIN_EXE_verify").into()).unwrap()
+        let program = std::env::var_os("VERIFY_TEST_PROGRAM");
+        let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_verify").into());
+        SandboxExecutor::new(&self.state, program.into()).unwrap()
     }
 
     /// An input that lies where `input_path` says.

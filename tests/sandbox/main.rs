@@ -8,5 +8,6 @@
     reason = "tests state what they expect and touch the world"
 )]
 
+mod ends;
 mod harness;
 mod world;
