@@ -1,8 +1,9 @@
 //! Removing what earlier runs have left.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use super::atomic;
 use super::error::StateError;
 use super::lock::Lock;
 use super::objects::{last_used, recorded_size};
@@ -12,6 +13,13 @@ use super::{IN_USE, prepare};
 /// What a state directory is kept to unless told otherwise: room for the
 /// closure of a large build twice over, and little enough for a laptop.
 pub const DEFAULT_MAX_SIZE: u64 = 20 << 30;
+
+/// How often a run cleans up by itself before it begins: looking at every
+/// object takes longer than a small build.
+const CLEAN_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Its age is when the directory was last cleaned.
+const STAMP: &str = "cleaned";
 
 /// What to remove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,8 +102,34 @@ impl super::StateDir {
             }
         }
         report.kept = total;
+        if !request.dry_run {
+            stamp(root)?;
+        }
         Ok(report)
     }
+}
+
+/// Keeps the directory to [`DEFAULT_MAX_SIZE`] and frees it of leftovers, once
+/// in a while and if nobody else is using it.
+pub(super) fn now_and_then(root: &Path) -> Result<(), StateError> {
+    let age = std::fs::metadata(root.join(STAMP))
+        .and_then(|found| found.modified())
+        .ok()
+        .map(|then| SystemTime::now().duration_since(then).unwrap_or(Duration::MAX));
+    let request = CleanRequest { all: false, max_size: DEFAULT_MAX_SIZE, dry_run: false };
+    match age {
+        Some(age) if age < CLEAN_EVERY => Ok(()),
+        None => stamp(root),
+        Some(_) => match super::StateDir::clean(root, request) {
+            Ok(_) | Err(StateError::InUse { .. }) => Ok(()),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+fn stamp(root: &Path) -> Result<(), StateError> {
+    let path = root.join(STAMP);
+    atomic::write(&path, b"").map_err(|source| StateError::io("write", &path, source))
 }
 
 fn take(item: &Item, request: CleanRequest, report: &mut CleanReport) -> Result<(), StateError> {
@@ -179,5 +213,26 @@ mod tests {
         let all = StateDir::clean(root, CleanRequest { all: true, ..REQUEST }).unwrap();
         assert_eq!((all.kept, all.kept_items, all.freed), (0, 0, 10));
         assert_eq!(StateDir::clean(&root.join("none"), REQUEST).unwrap(), CleanReport::default());
+    }
+
+    #[test]
+    fn a_run_cleans_up_once_a_day() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path();
+        drop(StateDir::open(root).unwrap());
+        let left = root.join("builds/left");
+        std::fs::create_dir(&left).unwrap();
+        drop(StateDir::open(root).unwrap());
+        assert!(left.exists());
+        let yesterday = SystemTime::now() - CLEAN_EVERY;
+        std::fs::File::open(root.join(STAMP)).unwrap().set_modified(yesterday).unwrap();
+        let other = Lock::shared(&root.join("locks").join(IN_USE)).unwrap();
+        drop(StateDir::open(root).unwrap());
+        assert!(left.exists());
+        drop(other);
+        drop(StateDir::open(root).unwrap());
+        assert!(!left.exists());
+        let stamped = root.join(STAMP).metadata().unwrap().modified().unwrap();
+        assert!(stamped > yesterday);
     }
 }

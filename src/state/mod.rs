@@ -65,6 +65,7 @@ impl StateDir {
     /// be made or locked.
     pub fn open(root: &Path) -> Result<Self, StateError> {
         prepare(root)?;
+        clean::now_and_then(root)?;
         let in_use = Lock::shared(&root.join("locks").join(IN_USE))?;
         Ok(Self { root: root.to_owned(), _in_use: in_use })
     }

@@ -80,3 +80,23 @@ fn the_closed_schema_refuses_what_it_does_not_name() {
     report["version"] = 2.into();
     assert!(!jsonschema::validator_for(&schema()).unwrap().is_valid(&report));
 }
+
+#[test]
+fn a_rebuild_gives_a_valid_report() {
+    let place = tempfile::tempdir().unwrap();
+    let cache = format!("file://{}", fixtures().join("quickstart/cache").display());
+    let targets: Vec<String> = fixtures()
+        .join("quickstart")
+        .read_dir()
+        .unwrap()
+        .map(|entry| entry.unwrap().path().to_str().unwrap().to_owned())
+        .filter(|path| path.ends_with(".drv"))
+        .collect();
+    let mut arguments = vec!["rebuild", "--cache", &cache];
+    arguments.extend(["--trusted-keys-file", "quickstart/keys.txt"]);
+    arguments.extend(["--state-dir", place.path().to_str().unwrap()]);
+    arguments.extend(targets.iter().map(String::as_str));
+    let (code, report) = report(&arguments);
+    assert_eq!(code, 1, "{report}");
+    check(&report, "rebuild");
+}
