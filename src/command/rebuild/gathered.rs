@@ -18,6 +18,9 @@ use crate::report::Progress;
 use crate::report::progress::Unit;
 use crate::state::StateDir;
 
+/// Nix's builtin fetcher, whose work is always done by our own code.
+const FETCHURL: &[u8] = b"builtin:fetchurl";
+
 /// Inputs at hand, and what is left to build.
 pub struct Gathered {
     /// The plan that holds in the end.
@@ -115,13 +118,14 @@ pub fn gather_inputs(
 }
 
 /// What has to be built and what has to be had: fixed outputs are had by
-/// their hash unless their builders may use the network.
+/// their hash unless their builders may use the network. What the
+/// builtin fetcher would fetch is always fetched by our own code.
 fn goals(targets: &BTreeSet<StorePath>, graph: &DerivationGraph, network_builders: bool) -> Goals {
     let mut goals = Goals::default();
     for target in targets {
-        let fixed = graph
-            .usable(target)
-            .filter(|(derivation, _)| derivation.is_fixed() && !network_builders);
+        let fixed = graph.usable(target).filter(|(derivation, _)| {
+            derivation.is_fixed() && (derivation.builder == FETCHURL || !network_builders)
+        });
         match fixed.map(|(_, checked)| checked.outputs.values().flatten().cloned()) {
             Some(paths) => goals.objects.extend(paths),
             None => {

@@ -257,7 +257,7 @@ impl Admission<'_> {
                 "the download changed while it waited",
             )));
         }
-        let info = info(path, &contents, content_address(proof), from);
+        let info = info(path, &contents, proof.content_address(), from);
         let stored = staged.commit(info)?;
         Ok(self.object(stored, contents, proof, from))
     }
@@ -272,7 +272,10 @@ impl Admission<'_> {
         proof: &Proof,
         from: &str,
     ) -> Result<(), AdmitError> {
-        let Some(ca) = content_address(proof) else { return Ok(()) };
+        if matches!(proof, Proof::Signed { .. }) {
+            return Ok(());
+        }
+        let Some(ca) = proof.content_address() else { return Ok(()) };
         prove(waiting.rewound()?, path, &contents.references, ca, self.store_dir).map_err(|error| {
             if let ContentError::Nar(error) = error {
                 return AdmitError::Spool(std::io::Error::other(error));
@@ -301,7 +304,7 @@ impl Admission<'_> {
             nar_hash: contents.nar_hash,
             nar_size: contents.nar_size,
             references: contents.references,
-            ca: content_address(proof).cloned(),
+            ca: proof.content_address().cloned(),
             deriver,
         };
         Object { input, origin }
@@ -357,12 +360,5 @@ fn info(
         references: contents.references.clone(),
         content_address: ca.map(ToString::to_string),
         origin: from.to_owned(),
-    }
-}
-
-const fn content_address(proof: &Proof) -> Option<&ContentAddress> {
-    match proof {
-        Proof::Signed { .. } => None,
-        Proof::ContentAddressed(ca) | Proof::Fixed(ca) => Some(ca),
     }
 }

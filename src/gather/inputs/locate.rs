@@ -73,13 +73,13 @@ impl Locator<'_> {
             .map_err(|error| format!("the local store cannot be read: {error}"))?
             .ok_or("the local store does not have it")?;
         let signatures = known.info.check_signatures(self.store_dir, &known.signatures, self.keys);
+        let own = known.ca.filter(|ca| known.info.is_content_addressed_by(ca, self.store_dir));
         let proof = if let Some(ca) = fixed {
             Proof::Fixed(*ca)
         } else if signatures.is_trusted() {
-            Proof::Signed { keys: signatures.good().iter().map(ToString::to_string).collect() }
-        } else if let Some(ca) =
-            known.ca.filter(|ca| known.info.is_content_addressed_by(ca, self.store_dir))
-        {
+            let keys = signatures.good().iter().map(ToString::to_string).collect();
+            Proof::Signed { keys, ca: own }
+        } else if let Some(ca) = own {
             Proof::ContentAddressed(ca)
         } else {
             return Err(
@@ -128,12 +128,14 @@ impl Locator<'_> {
         narinfo: &NarInfo,
         fixed: Option<&ContentAddress>,
     ) -> Option<Proof> {
+        let own = narinfo.ca.filter(|_| narinfo.is_content_addressed(self.store_dir));
         match (standing, fixed) {
             (Standing::Forged { .. }, _) => None,
             (_, Some(ca)) => Some(Proof::Fixed(*ca)),
-            (Standing::Trusted { keys }, None) => Some(Proof::Signed { keys: keys.clone() }),
+            (Standing::Trusted { keys }, None) => {
+                Some(Proof::Signed { keys: keys.clone(), ca: own })
+            }
             (Standing::UnsortedReferences { .. } | Standing::Untrusted { .. }, None) => {
-                let own = narinfo.ca.filter(|_| narinfo.is_content_addressed(self.store_dir));
                 own.map(Proof::ContentAddressed)
             }
         }

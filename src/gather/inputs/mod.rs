@@ -32,6 +32,8 @@ pub enum Proof {
     Signed {
         /// The keys.
         keys: Vec<String>,
+        /// Its content address too, if its path follows from that.
+        ca: Option<ContentAddress>,
     },
     /// Its path follows from its content.
     ContentAddressed(ContentAddress),
@@ -40,11 +42,20 @@ pub enum Proof {
 }
 
 impl Proof {
+    /// The content address of the object, if it has one.
+    #[must_use]
+    pub const fn content_address(&self) -> Option<&ContentAddress> {
+        match self {
+            Self::Signed { ca, .. } => ca.as_ref(),
+            Self::ContentAddressed(ca) | Self::Fixed(ca) => Some(ca),
+        }
+    }
+
     /// What a report says about an object with this proof.
     #[must_use]
     pub fn origin(&self, from: String) -> Origin {
         match self {
-            Self::Signed { keys } => Origin::Signed { from, keys: keys.clone() },
+            Self::Signed { keys, .. } => Origin::Signed { from, keys: keys.clone() },
             Self::ContentAddressed(_) => Origin::ContentAddressed { from },
             Self::Fixed(_) => Origin::FixedByHash { from },
         }
