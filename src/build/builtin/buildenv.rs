@@ -313,3 +313,25 @@ fn is_absent(error: &io::Error) -> bool {
 fn shown(path: &Path) -> String {
     path.as_os_str().as_bytes().escape_ascii().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn derivations_are_read_as_nix_reads_them() {
+        let read = |text: &str| packages(text.as_bytes());
+        let found = read("true 5 2 /a /b\nfalse -3x\t1 /c  yes +7 0").unwrap();
+        let found: Vec<_> = found
+            .iter()
+            .map(|package| (package.priority, package.path.as_slice(), package.active))
+            .collect();
+        assert_eq!(found, [(5, b"/a".as_slice(), true), (5, b"/b", true), (-3, b"/c", false)]);
+        for bad in
+            ["true", "true 5", "true x 1 /a", "true 5 2 /a", "true 99999999999 1 /a", "a - 0"]
+        {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        assert!(read(" \n").unwrap().is_empty());
+    }
+}

@@ -309,3 +309,33 @@ fn make_file(
     }
     Err(UnpackError::Truncated { path: shown.to_owned(), found, size })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_stay_below_the_output() {
+        let names = |path: &str| {
+            let found = components(path.as_bytes()).map_err(|error| error.to_string())?;
+            Ok::<_, String>(found.iter().map(|name| handles::text(name)).collect::<Vec<_>>())
+        };
+        assert_eq!(names("/a//./b/").unwrap(), ["a", "b"]);
+        assert_eq!(names("./").unwrap(), [""; 0]);
+        assert_eq!(names("...").unwrap(), ["..."]);
+        for upwards in ["..", "a/../b", "../a", "/.."] {
+            assert!(names(upwards).unwrap_err().contains("upwards"), "{upwards}");
+        }
+        assert!(names(&"d/".repeat(MAX_DEPTH)).unwrap_err().contains("deeper"));
+    }
+
+    #[test]
+    fn channels_have_simple_names() {
+        for good in ["nixpkgs", "a b", "..."] {
+            assert!(channel_name(good.as_bytes()).is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", "a/b", "/", "a\0b"] {
+            assert!(channel_name(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}

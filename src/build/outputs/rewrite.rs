@@ -177,3 +177,63 @@ fn stream(source: &mut File, sink: File, rewrites: &Rewrites) -> io::Result<()> 
         stage.write_all(buffer.get(..read).unwrap_or_default())?;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    fn pairs() -> Vec<(StorePath, StorePath)> {
+        let path = |base: &str| base.parse().unwrap();
+        vec![
+            (
+                path("c5asc3lmr2jn3f0m2y77cf48078qb9mg-a"),
+                path("fj6lb7gkbaynfim0zqiqiykjk08bjnm6-a"),
+            ),
+            (
+                path("h8pi8b9sq1yivxzrq4g6y4s3ab3lgi36-b"),
+                path("45lapyaxy4yd2rrqxivfvipvrmzfz5av-b"),
+            ),
+        ]
+    }
+
+    fn run(root: &Path) -> Result<(), Stop> {
+        let handle = handles::open_directory(root).unwrap();
+        rewrite(handle.as_fd(), c"tree", &pairs())
+    }
+
+    #[test]
+    fn everything_that_mentions_a_path_is_rewritten() {
+        let root = tempfile::tempdir().unwrap();
+        let tree = root.path().join("tree");
+        let [(a, new_a), (b, new_b)] = pairs().try_into().unwrap();
+        let long = format!("{}{a}{}{b}", "x".repeat(BUFFER - 10), "y".repeat(BUFFER));
+        std::fs::create_dir_all(tree.join(b.to_string()).join("d")).unwrap();
+        std::fs::write(tree.join(b.to_string()).join(a.to_string()), &long).unwrap();
+        std::fs::write(tree.join("other"), "nothing").unwrap();
+        symlink(format!("/{a}/{b}"), tree.join("link")).unwrap();
+        run(root.path()).unwrap();
+
+        let inside = tree.join(new_b.to_string());
+        let found = std::fs::read_to_string(inside.join(new_a.to_string())).unwrap();
+        let wanted = long.replace(&a.to_string(), &new_a.to_string());
+        assert_eq!(found, wanted.replace(&b.to_string(), &new_b.to_string()));
+        let target = std::fs::read_link(tree.join("link")).unwrap();
+        assert_eq!(target, Path::new(&format!("/{new_a}/{new_b}")));
+        assert_eq!(std::fs::read_dir(&tree).unwrap().count(), 3);
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1, "nothing is left behind");
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let [(a, new_a), _] = pairs().try_into().unwrap();
+        std::fs::create_dir(root.path().join("tree")).unwrap();
+        for name in [a, new_a] {
+            std::fs::write(root.path().join("tree").join(name.to_string()), "").unwrap();
+        }
+        let stop = run(root.path()).unwrap_err();
+        assert!(matches!(stop, Stop::Rejected(Rejection::NameTaken { .. })), "{stop:?}");
+    }
+}
