@@ -24,10 +24,12 @@ use super::outputs::handles::open_directory;
 use super::outputs::{FinishRequest, finish};
 use super::pty::Terminal;
 use super::requirements::{Machine, obstacle};
+use super::sandbox::BUILD_DIR;
 use super::sandbox::plan::{Plan, Program, c_string};
-use super::sandbox::root::{Request, Root, assemble, root_directory};
+use super::sandbox::root::{
+    Request, Root, RootDirectory, Shape, build_directory, make_build_directory,
+};
 use super::sandbox::session::{End, run};
-use super::sandbox::{BUILD_DIR, root};
 use super::seccomp;
 use super::users::{BuildUser, BuildUsers};
 
@@ -60,6 +62,8 @@ pub struct SandboxExecutor<'s> {
     users: BuildUsers,
     machine: Machine,
     processors: usize,
+    /// Root directories that wait for the next build.
+    roots: Mutex<Vec<RootDirectory>>,
     /// Shells that have been hashed.
     shells: Mutex<BTreeMap<PathBuf, Hash>>,
 }
@@ -85,6 +89,7 @@ impl<'s> SandboxExecutor<'s> {
             kind,
             machine: Machine::here(),
             processors: std::thread::available_parallelism().map_or(1, usize::from),
+            roots: Mutex::default(),
             shells: Mutex::default(),
         })
     }
@@ -93,6 +98,18 @@ impl<'s> SandboxExecutor<'s> {
     #[must_use]
     pub const fn root_kind(&self) -> RootKind {
         self.kind
+    }
+
+    /// A root directory for a job: one that is left from another, or a new one.
+    fn root_directory(&self, request: &Request<'_>) -> Result<RootDirectory, BuildError> {
+        let shape = Shape::of(request);
+        let mut roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = roots.iter().rposition(|root| root.fits(&shape)) {
+            return Ok(roots.swap_remove(index));
+        }
+        drop(roots);
+        let room = self.state.build_dir().map_err(|error| BuildError::Other(error.to_string()))?;
+        RootDirectory::make(room, shape)
     }
 
     fn hash_shell(&self, path: &Path) -> Result<Hash, BuildError> {
@@ -174,7 +191,9 @@ impl Executor for SandboxExecutor<'_> {
             kind: self.kind,
             network,
         };
-        let assembled = assemble(&request)?;
+        make_build_directory(&request)?;
+        let mut directory = self.root_directory(&request)?;
+        let assembled = directory.furnish(&request)?;
         // Opened while the path still leads where it should.
         let store = open_directory(&assembled.path.join(&assembled.store))?;
         let plan = plan(job, &start, assembled, &user, network)?;
@@ -202,6 +221,11 @@ impl Executor for SandboxExecutor<'_> {
                 })?
             }
         };
+        // What cannot be cleared away does not come back; that is no failure
+        // of this build, whose outputs are out of its reach.
+        if matches!(directory.clear(), Ok(true)) {
+            self.roots.lock().unwrap_or_else(PoisonError::into_inner).push(directory);
+        }
         match outcome {
             Err(reason) => {
                 let kept = if job.keep_failed { Some(keep(room)?) } else { None };
@@ -209,13 +233,12 @@ impl Executor for SandboxExecutor<'_> {
             }
             Ok(outputs) => {
                 // The outputs stay as long as somebody holds on to the room.
-                for done in [root_directory(room.path()), root::build_directory(room.path())] {
-                    remove_tree(&done).map_err(|source| BuildError::Path {
-                        action: "remove",
-                        path: done,
-                        source,
-                    })?;
-                }
+                let done = build_directory(room.path());
+                remove_tree(&done).map_err(|source| BuildError::Path {
+                    action: "remove",
+                    path: done,
+                    source,
+                })?;
                 Ok(BuildOutcome::Built(Built {
                     outputs,
                     log,
@@ -231,7 +254,7 @@ impl Executor for SandboxExecutor<'_> {
 /// Keeps a failed build, and says where its build directory is.
 fn keep(room: BuildDir) -> Result<PathBuf, BuildError> {
     let kept = room.keep().map_err(|error| BuildError::Other(error.to_string()))?;
-    Ok(root::build_directory(&kept))
+    Ok(build_directory(&kept))
 }
 
 /// What the supervisor is told.

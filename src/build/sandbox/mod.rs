@@ -12,6 +12,7 @@
 //!   builder.
 
 pub mod inside;
+pub mod place;
 pub mod plan;
 pub mod root;
 pub mod session;
