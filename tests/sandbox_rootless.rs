@@ -58,6 +58,7 @@ fn main() {
         assert_eq!(kind.name(), expected);
     }
     assert!(rustix::process::geteuid().is_root());
+    the_kernel_obeys_the_filters();
     builders_see_the_same_world(kind);
     inputs_cannot_be_damaged(kind);
     locked_up_leftovers_are_removed();
@@ -99,6 +100,48 @@ fn user_with_subordinate_ids() -> Option<(u32, u32)> {
         let ordinary = uid != 0 && names.contains(fields.first()?);
         ordinary.then_some((uid, fields.get(3)?.parse().ok()?))
     })
+}
+
+/// Loads the filter of each world in a child and tries what it filters.
+fn the_kernel_obeys_the_filters() {
+    use nix_verify::build::{seccomp, world::WORLDS};
+    use nix_verify::sys::filter::load_seccomp;
+    use nix_verify::sys::process::{Fork, exit_now, fork};
+    use rustix::fs::{Mode, XattrFlags};
+    use rustix::io::Errno;
+
+    let Some(machine) = seccomp::Machine::here() else { return };
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    for world in WORLDS {
+        let child = match fork().unwrap() {
+            Fork::Parent(child) => child,
+            Fork::Child => {
+                rustix::thread::set_no_new_privs(true).unwrap();
+                load_seccomp(&seccomp::program(&world, machine)).unwrap();
+                let chmod = |mode| rustix::fs::chmod(&file, Mode::from_raw_mode(mode));
+                let filtered =
+                    |yes, result: Result<(), Errno>| yes == matches!(result, Err(Errno::NOTSUP));
+                let mut buffer = [0_u8; 64];
+                let get = rustix::fs::getxattr(&file, "user.x", &mut buffer).map(drop);
+                let list = rustix::fs::listxattr(&file, &mut buffer).map(drop);
+                let set = rustix::fs::setxattr(&file, "user.x", b"", XattrFlags::empty());
+                let held = chmod(0o4755) == Err(Errno::PERM)
+                    && chmod(0o2755) == Err(Errno::PERM)
+                    && chmod(0o1755) == Ok(())
+                    && filtered(true, set)
+                    && filtered(world.filters_getxattr, get)
+                    && filtered(world.filters_listxattr, list);
+                exit_now(i32::from(!held))
+            }
+        };
+        let (_, status) =
+            rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty())
+                .unwrap()
+                .unwrap();
+        assert_eq!(status.exit_status(), Some(0), "{world}");
+    }
 }
 
 fn builders_see_the_same_world(kind: RootKind) {
