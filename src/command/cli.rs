@@ -241,7 +241,8 @@ pub struct CleanArgs {
     /// Only say what would be removed
     #[arg(long)]
     pub dry_run: bool,
-    /// Where work is kept [default: $XDG_CACHE_HOME/verify or ~/.cache/verify]
+    /// Where builds, logs and downloads are kept
+    /// [default: $XDG_CACHE_HOME/verify or ~/.cache/verify]
     #[arg(long, value_name = "DIR", help_heading = "Work")]
     pub state_dir: Option<PathBuf>,
     /// How the report is written.

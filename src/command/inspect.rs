@@ -4,6 +4,8 @@ use std::path::Path;
 
 use super::cli::{FileKind, InspectArgs};
 use super::deliver::show;
+use super::options::KeyOptions;
+use super::sources::trusted_keys;
 use super::{Environment, ToolError};
 use crate::check::inspect::derivation::Name;
 use crate::check::inspect::narinfo::{Expected, Trust};
@@ -15,6 +17,7 @@ use crate::nix::derivation::aterm::MAX_DRV_LEN;
 use crate::nix::json;
 use crate::nix::narinfo::MAX_NARINFO_LEN;
 use crate::nix::nix32;
+use crate::nix::signature::{CACHE_NIXOS_ORG_KEY, TrustedKeys};
 use crate::nix::store_path::{HASH_PART_LEN, StoreDir, StorePath, check_name};
 use crate::report::{self, Report};
 
@@ -38,7 +41,7 @@ const COMPRESSED: [(&[u8], &str); 6] = [
 pub fn run(args: &InspectArgs, environment: &Environment) -> Result<Report, ToolError> {
     let store_dir = StoreDir::default();
     let wanted = args.store_path.as_deref().map(|text| store_path(text, &store_dir)).transpose()?;
-    let (trusted, named) = args.keys.trusted(environment)?;
+    let (trusted, named) = keys(&args.keys, environment)?;
     let subject = show(&args.file);
     let path = environment.absolute(&args.file);
     let cannot_read = |error| ToolError::failed(format!("inspect '{subject}'"), error);
@@ -85,6 +88,21 @@ pub fn run(args: &InspectArgs, environment: &Environment) -> Result<Report, Tool
             report::inspect::lock(lock::inspect(&subject, &bytes), &store_dir)
         }
     })
+}
+
+/// The keys whose signatures count, and whether the user named any; with none
+/// named it is the published key of the main public cache.
+fn keys(options: &KeyOptions, environment: &Environment) -> Result<(TrustedKeys, bool), ToolError> {
+    if options.trusted_keys.is_empty() && options.trusted_keys_file.is_none() {
+        let published = TrustedKeys::parse(CACHE_NIXOS_ORG_KEY)
+            .map_err(|error| ToolError::failed("use the default key", error))?;
+        return Ok((published, false));
+    }
+    let named = trusted_keys(options, environment)?;
+    if named.is_empty() {
+        return Err(ToolError::Usage("--trusted-keys-file names no key at all".to_owned()));
+    }
+    Ok((named, true))
 }
 
 /// A store path as people write it: whole, or its base name.

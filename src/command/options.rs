@@ -7,14 +7,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::time::Timestamp;
-use super::{Environment, ToolError, deliver};
+use super::{Environment, ToolError};
 use crate::check::Level;
-use crate::gather::input;
-use crate::nix::signature::{CACHE_NIXOS_ORG_KEY, TrustedKeys};
 use crate::state::StateDir;
-
-/// Longest file of trusted keys; each key takes some hundred bytes.
-const MAX_KEYS_FILE: usize = 1 << 20;
 
 /// Where claims and inputs come from, and whose signatures count.
 #[derive(Debug, Clone, Default, Args)]
@@ -168,46 +163,5 @@ impl WorkOptions {
     #[must_use]
     pub fn job_count(&self, environment: &Environment) -> usize {
         self.jobs.map_or(environment.parallelism, NonZero::get)
-    }
-}
-
-impl KeyOptions {
-    /// The keys whose signatures count, and whether the user named any; with
-    /// none named it is the published key of the main public cache.
-    ///
-    /// # Errors
-    /// A file that cannot be read, a text that is no key, one name with two keys.
-    pub fn trusted(&self, environment: &Environment) -> Result<(TrustedKeys, bool), ToolError> {
-        let named = !self.trusted_keys.is_empty() || self.trusted_keys_file.is_some();
-        if !named {
-            let keys = TrustedKeys::parse(CACHE_NIXOS_ORG_KEY)
-                .map_err(|error| ToolError::failed("read the published key", error))?;
-            return Ok((keys, false));
-        }
-        let bad = |from: &str, error: &dyn std::fmt::Display| {
-            ToolError::Usage(format!("{from}: {error}"))
-        };
-        let mut keys = TrustedKeys::new();
-        for text in &self.trusted_keys {
-            let more = TrustedKeys::parse(text).map_err(|error| bad("--trusted-key", &error))?;
-            keys.merge(more).map_err(|error| bad("--trusted-key", &error))?;
-        }
-        if let Some(file) = &self.trusted_keys_file {
-            let bytes = input::read(&environment.absolute(file), MAX_KEYS_FILE)
-                .map_err(|error| ToolError::failed("read the trusted keys", error))?;
-            let from = format!("--trusted-keys-file '{}'", deliver::show(file));
-            let text = String::from_utf8(bytes).map_err(|error| bad(&from, &error))?;
-            if text.len() > MAX_KEYS_FILE {
-                return Err(bad(&from, &format!("longer than {MAX_KEYS_FILE} bytes")));
-            }
-            let more = TrustedKeys::parse(&text).map_err(|error| bad(&from, &error))?;
-            keys.merge(more).map_err(|error| bad(&from, &error))?;
-        }
-        if keys.is_empty() {
-            return Err(ToolError::Usage(
-                "--trusted-key and --trusted-keys-file name no key at all".to_owned(),
-            ));
-        }
-        Ok((keys, true))
     }
 }

@@ -13,14 +13,11 @@ use crate::gather::http::{HttpClient, HttpOptions, read_ca_file};
 use crate::gather::local_store::LocalStore;
 use crate::gather::nix_conf::NixConf;
 use crate::gather::proxy::Proxies;
-use crate::nix::signature::{PublicKey, TrustedKeys};
+use crate::nix::signature::{CACHE_NIXOS_ORG_KEY, PublicKey, TrustedKeys};
 use crate::nix::store_path::StoreDir;
 
 /// The cache that is asked when none is named.
 pub const DEFAULT_CACHE: &str = "https://cache.nixos.org";
-
-/// The key its operators publish.
-pub const DEFAULT_KEY: &str = "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=";
 
 /// Everything that answers questions, and whose answers count.
 pub struct Sources {
@@ -73,7 +70,7 @@ impl Sources {
             let url = CacheUrl::parse(DEFAULT_CACHE)
                 .map_err(|error| ToolError::failed("use the default cache", error))?;
             caches.push(AskedCache { url, named: false });
-            let key = DEFAULT_KEY.parse::<PublicKey>().and_then(|key| trusted.insert(key));
+            let key = CACHE_NIXOS_ORG_KEY.parse::<PublicKey>().and_then(|key| trusted.insert(key));
             key.map_err(|error| ToolError::failed("use the default key", error))?;
         }
         let netrc = options.netrc_file.clone().or_else(|| conf.and_then(|conf| conf.netrc_file));

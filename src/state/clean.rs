@@ -92,16 +92,18 @@ impl super::StateDir {
                 total = total.saturating_sub(item.size);
                 report.freed = report.freed.saturating_add(item.size);
                 take(&item, request, &mut report)?;
-                if let Some(parent) = item.path.parent().filter(|_| !request.dry_run) {
+                let by_path = item.name.starts_with("objects/") && !request.dry_run;
+                if let Some(parent) = item.path.parent().filter(|_| by_path) {
                     // The directory of a store path goes with its last object.
                     let _ = std::fs::remove_dir(parent);
-                    prepare(root)?;
                 }
             } else {
                 report.kept_items += 1;
             }
         }
         report.kept = total;
+        // An entry right below 'objects' may have taken the room with it.
+        prepare(root)?;
         if !request.dry_run {
             stamp(root)?;
         }
