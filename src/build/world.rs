@@ -173,6 +173,12 @@ impl World {
         WORLDS.map(|world| world.name)
     }
 
+    /// The facts that can show in what a build makes, and whether they hold.
+    pub fn facts(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        let world = *self;
+        FACTS.into_iter().map(move |(fact, holds)| (fact, holds(&world)))
+    }
+
     /// What differs between two worlds and can show in what a build makes.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::view::{Cell, Column, Section, Table, Tone, View};
 use crate::check::rebuild::facts::{
-    DerivationFacts, InputFacts, Origin, OutputFacts, Production, Rebuild, Role,
+    DerivationFacts, InputFacts, Origin, OutputFacts, Production, Rebuild, Role, WorldFact,
 };
 use crate::check::rebuild::{Claim, Contents, Source, Standing};
 use crate::check::{Examination, Verdict};
@@ -23,9 +23,18 @@ struct Facts<'a> {
     world: &'a str,
     store_dir: &'a str,
     sandbox: Sandbox<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    other_worlds: Vec<WorldFactPart<'a>>,
     derivations: Vec<Derivation<'a>>,
     inputs: Vec<Input<'a>>,
     remarks: &'a [String],
+}
+
+#[derive(Serialize)]
+struct WorldFactPart<'a> {
+    fact: &'a str,
+    here: bool,
+    otherwise_in: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -113,6 +122,15 @@ pub fn facts(rebuild: &Rebuild, store_dir: &StoreDir) -> Result<Value, serde_jso
     serde_json::to_value(Facts {
         world: &rebuild.world,
         store_dir: store_dir.as_str(),
+        other_worlds: rebuild
+            .other_worlds
+            .iter()
+            .map(|WorldFact { fact, here, otherwise_in }| WorldFactPart {
+                fact,
+                here: *here,
+                otherwise_in,
+            })
+            .collect(),
         sandbox: Sandbox {
             ownership: &rebuild.sandbox.ownership,
             shell: rebuild
@@ -231,6 +249,20 @@ pub fn view(rebuild: &Rebuild, examination: &Examination, store_dir: &StoreDir) 
                 lines: tail.iter().skip(skip).cloned().collect(),
             });
         }
+    }
+    if !rebuild.other_worlds.is_empty() {
+        let lines = rebuild.other_worlds.iter().map(|WorldFact { fact, here, otherwise_in }| {
+            let others = otherwise_in.join(", ");
+            if *here {
+                format!("{fact} (not in {others})")
+            } else {
+                format!("not so: {fact} (but in {others})")
+            }
+        });
+        sections.push(Section::Lines {
+            title: format!("If another Nix made the claim, what {} does could explain a difference (try --world)", rebuild.world),
+            lines: lines.collect(),
+        });
     }
     View { sections, noun: Some(("output", "outputs")), lists_subjects: true }
 }

@@ -13,9 +13,6 @@
 
 mod checks;
 mod content_addressed;
-mod fetchurl;
-#[path = "../gather_support/mod.rs"]
-mod gather_support;
 mod honest;
 mod hostile;
 

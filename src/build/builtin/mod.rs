@@ -3,11 +3,10 @@
 //! Follows `src/libstore/builtins/*.cc`. `buildenv` and `unpack-channel` run
 //! where the builder would run: inside the sandbox, as the build user, with
 //! nothing but the derivation's environment. `fetchurl` needs the network,
-//! which the sandbox does not have: this process fetches the file and writes
-//! the output itself ([`fetchurl`]).
+//! which the sandbox does not have: its file is fetched like every other fixed
+//! output ([`crate::gather::fetch`]).
 
 pub mod buildenv;
-pub mod fetchurl;
 pub mod unpack_channel;
 
 use std::collections::BTreeMap;

@@ -9,6 +9,9 @@ use crate::nix::store_path::StorePath;
 pub struct Rebuild {
     /// The world profile that builders saw.
     pub world: String,
+    /// Where an output differs: what is otherwise in other worlds. If the claim
+    /// was made by another Nix, that could be why.
+    pub other_worlds: Vec<WorldFact>,
     /// How inputs and build user were kept apart, and other ways in which
     /// this machine's sandbox is not the profile's.
     pub sandbox: SandboxFacts,
@@ -22,6 +25,17 @@ pub struct Rebuild {
     pub unanswered: Vec<Inconclusive>,
     /// Questions to default caches that got no answer; they change nothing.
     pub remarks: Vec<String>,
+}
+
+/// A fact about the world of builders that not all Nix versions share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorldFact {
+    /// The fact, as a sentence.
+    pub fact: String,
+    /// Whether it held in this run.
+    pub here: bool,
+    /// The worlds in which it is otherwise.
+    pub otherwise_in: Vec<String>,
 }
 
 /// The sandbox as it was on this machine.

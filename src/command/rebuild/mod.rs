@@ -20,11 +20,11 @@ use self::gathered::{Gathered, gather_inputs};
 use super::cli::RebuildArgs;
 use super::sources::Sources;
 use super::{Environment, ToolError};
-use crate::build::{Executor, Limits, SandboxExecutor, World};
+use crate::build::{Executor, Limits, RootKind, SandboxExecutor, World};
 use crate::check::rebuild::facts::{
-    DerivationFacts, InputFacts, OutputFacts, Production, Rebuild, Role, SandboxFacts,
+    DerivationFacts, InputFacts, OutputFacts, Production, Rebuild, Role, SandboxFacts, WorldFact,
 };
-use crate::check::rebuild::{Contents, examine};
+use crate::check::rebuild::{Contents, examine, rules};
 use crate::check::{Finding, Reason};
 use crate::gather::answers::Answers;
 use crate::gather::claims;
@@ -102,6 +102,9 @@ pub fn run(
     rebuild.findings.extend(targets.findings);
     rebuild.findings.extend(findings);
     let mut examination = examine(&rebuild, &store_dir, sources.local.is_some());
+    if examination.findings.iter().any(|finding| finding.rule == &rules::OUTPUT_DIFFERS) {
+        rebuild.other_worlds = other_worlds(settings.world);
+    }
     examination.facts = render::facts(&rebuild, &store_dir)
         .map_err(|error| ToolError::failed("put the facts into the report", error))?;
     let view = render::view(&rebuild, &examination, &store_dir);
@@ -358,15 +361,40 @@ impl Outcome<'_> {
     /// The sandbox, as the builds found it.
     fn sandbox(&self) -> SandboxFacts {
         let surroundings = self.done.values().filter_map(|done| done.surroundings.as_ref());
-        let ownership = surroundings
-            .clone()
-            .next()
-            .map(|found| found.root_kind.to_string())
-            .unwrap_or_default();
+        let ownership =
+            surroundings.clone().next().map(|found| ownership(found.root_kind)).unwrap_or_default();
         let differences: BTreeSet<String> =
             surroundings.flat_map(|found| found.differences.iter().cloned()).collect();
         SandboxFacts { ownership, shell: None, differences: differences.into_iter().collect() }
     }
+}
+
+/// How files are kept apart from the builder, in words.
+fn ownership(kind: RootKind) -> String {
+    match kind {
+        RootKind::HostRoot => "started by root: inputs belong to another user than the builder, as under the Nix daemon",
+        RootKind::SubIds => "started by an ordinary user with subordinate ids: inputs belong to another user than the builder, as under the Nix daemon",
+        RootKind::SingleId => "started by an ordinary user without subordinate ids: everything belongs to the builder, inputs are mounted read-only",
+    }
+    .to_owned()
+}
+
+/// What is otherwise in other worlds than `world`.
+fn other_worlds(world: World) -> Vec<WorldFact> {
+    let others: Vec<World> = World::names().into_iter().filter_map(World::by_name).collect();
+    let otherwise = |fact: &str, here: bool| {
+        let differs = |other: &&World| other.facts().any(|found| found == (fact, !here));
+        others.iter().filter(differs).map(|other| other.name.to_owned()).collect::<Vec<_>>()
+    };
+    world
+        .facts()
+        .map(|(fact, here)| WorldFact {
+            fact: fact.to_owned(),
+            here,
+            otherwise_in: otherwise(fact, here),
+        })
+        .filter(|fact| !fact.otherwise_in.is_empty())
+        .collect()
 }
 
 /// What only this run can say: logs, times, kept directories.
