@@ -551,7 +551,7 @@ fn proxies_are_used_and_do_not_open_doors() {
     let proxy = Server::start(|_, stream| respond(stream, 200, &[], b"by proxy"));
     let at = proxy.address.to_string();
     let proxies = Proxies::parse(|name| match name {
-        "http_proxy" => Some(at.replace("//", "//user:pass@")),
+        "http_proxy" => Some(format!("http://user:pass@{at}/")),
         "no_proxy" => Some("direct.invalid".to_owned()),
         _ => None,
     })
@@ -564,6 +564,7 @@ fn proxies_are_used_and_do_not_open_doors() {
     assert_eq!(found(get("http://cache.invalid/a", Zone::Named)), b"by proxy");
     assert_eq!(found(get("http://source.invalid/b", Zone::FOREIGN)), b"by proxy");
     assert_eq!(proxy.seen()[0].target, "http://cache.invalid/a");
+    assert_eq!(proxy.seen()[0].header("proxy-authorization"), Some("basic dxnlcjpwyxnz"));
     for url in ["http://127.0.0.1/", "http://localhost/", "http://169.254.169.254/"] {
         let (failure, _) = failure(get(url, Zone::FOREIGN));
         assert!(matches!(failure, Failure::Guard(_)), "{url}: {failure}");

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::cache_file::{CacheFileError, open_beneath};
 use super::cache_url::Place;
-pub use super::cache_url::{CacheUrl, CacheUrlError, DEFAULT_CACHE};
+pub use super::cache_url::{CacheUrl, CacheUrlError};
 use super::credentials::Netrc;
 use super::http::{Answer, HttpClient, HttpError, Request};
 use super::url_guard::Zone;

@@ -8,9 +8,6 @@ use url::Url;
 use super::credentials::{Credentials, Netrc, Secret};
 use super::http::shown;
 
-/// The cache that is asked when none is named.
-pub const DEFAULT_CACHE: &str = "https://cache.nixos.org";
-
 /// Settings that Nix accepts behind a cache's URL and that change nothing
 /// about what it holds.
 const IGNORED_SETTINGS: [&str; 4] =
