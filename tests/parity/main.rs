@@ -16,10 +16,15 @@
     reason = "tests state what they expect and may stop at the first surprise"
 )]
 
+mod busybox;
+mod compare;
 mod flake;
 mod material;
 mod nix;
+mod ours;
+mod overhead;
 mod published;
+mod real;
 mod web;
 
 use std::collections::BTreeMap;
@@ -27,6 +32,8 @@ use std::path::Path;
 
 use material::Case;
 use nix::Nix;
+use nix_verify::nix::derivation::Derivation;
+use nix_verify::nix::store_path::StoreDir;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 /// What Nix made of a case: its outputs by name, or its complaint.
@@ -34,6 +41,10 @@ type Built = Result<BTreeMap<String, String>, String>;
 
 /// How many cases there are at least, so that none is lost by accident.
 const LEAST_CASES: usize = 240;
+
+/// Variables that `impureEnvVars` lets in.
+const IMPURE: [(&str, &str); 2] =
+    [("PARITY_IMPURE", "from outside"), ("PARITY_OWN", "the caller's")];
 
 /// A store in which all cases were evaluated and built.
 struct Oracle {
@@ -46,9 +57,10 @@ impl Oracle {
     fn new(dir: &Path, http: &str) -> Self {
         std::fs::create_dir_all(dir).unwrap();
         let mut nix = Nix::new(dir);
-        nix.set("sandbox-paths", &format!("/bin/sh={}", material::BUSYBOX));
-        nix.set_variable("PARITY_IMPURE", "from outside");
-        nix.set_variable("PARITY_OWN", "the caller's");
+        nix.set("sandbox-paths", &format!("/bin/sh={}", busybox::PATH));
+        for (name, value) in IMPURE {
+            nix.set_variable(name, value);
+        }
         let cases = material::cases(&nix, dir, http);
         assert!(cases.len() >= LEAST_CASES, "only {} cases", cases.len());
         let built = cases.par_iter().map(|case| nix.build(&case.drv_path)).collect();
@@ -58,7 +70,7 @@ impl Oracle {
     /// Cases that Nix did not treat as the fixture says.
     fn surprises(&self) -> Vec<String> {
         let both = self.cases.iter().zip(&self.built);
-        let wrong = both.filter(|(case, built)| case.fails != built.is_err());
+        let wrong = both.filter(|(case, built)| case.fails.is_some() != built.is_err());
         wrong.map(|(case, built)| format!("{} ({}): {built:?}", case.name, case.row)).collect()
     }
 }
@@ -74,10 +86,41 @@ fn beside_real_nix() {
     let oracle = Oracle::new(dir.path(), &http);
     assert_eq!(oracle.surprises(), Vec::<String>::new());
     let cache = dir.path().join("cache");
-    let built: Vec<&str> =
-        oracle.cases.iter().filter(|case| !case.fails).map(|case| case.drv_path.as_str()).collect();
-    oracle.nix.publish(&cache, &built);
+    let built: Vec<&str> = oracle
+        .cases
+        .iter()
+        .filter(|case| case.fails.is_none())
+        .map(|case| case.drv_path.as_str())
+        .collect();
+    let url = oracle.nix.publish(&cache, &built);
     published::check(&oracle, &cache);
+    // A cache that has the outputs would spare us the builders of fixed ones.
+    withhold_fixed(&oracle, &cache);
+    let rebuild = ours::Rebuild {
+        nix: &oracle.nix,
+        cache: &url,
+        state: dir.path().join("state"),
+        options: ["--allow-network-builders", "--shell", busybox::PATH].map(str::to_owned).to_vec(),
+        variables: IMPURE.to_vec(),
+    };
+    let targets: Vec<&str> = oracle.cases.iter().map(|case| case.drv_path.as_str()).collect();
+    let (_, outcomes) = rebuild.run(&targets);
+    compare::check(&oracle, &rebuild, &outcomes);
+}
+
+/// Takes the fixed outputs among the targets out of the cache.
+fn withhold_fixed(oracle: &Oracle, cache: &Path) {
+    let dir = StoreDir::default();
+    for (case, built) in oracle.cases.iter().zip(&oracle.built) {
+        let bytes = std::fs::read(oracle.nix.host_path(&case.drv_path)).unwrap();
+        if !Derivation::parse(&bytes, &dir).unwrap().is_fixed() {
+            continue;
+        }
+        for path in built.iter().flat_map(BTreeMap::values) {
+            let narinfo = format!("{}.narinfo", dir.parse(path).unwrap().hash_part());
+            std::fs::remove_file(cache.join(narinfo)).unwrap();
+        }
+    }
 }
 
 /// A case that is not the same in two builds by Nix itself could not be
