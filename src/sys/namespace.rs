@@ -157,6 +157,15 @@ fn kind_of(ids: &[IdRange]) -> RootKind {
     }
 }
 
+/// Enters a new mount namespace with copies of all mounts.
+///
+/// # Errors
+/// What the kernel says; `PERM` without capabilities in the user namespace.
+pub fn copy_mounts() -> Result<(), rustix::io::Errno> {
+    // SAFETY: the flag that makes this unsafe, FILES, is not used.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }
+}
+
 /// Makes this process root: does nothing for a root that may mount and map
 /// users, else enters a private user and mount namespace. To be called
 /// before any thread is started.

@@ -100,7 +100,9 @@ fn beside_real_nix() {
         nix: &oracle.nix,
         cache: &url,
         state: dir.path().join("state"),
-        options: ["--allow-network-builders", "--shell", busybox::PATH].map(str::to_owned).to_vec(),
+        options: ["--allow-network-builders", "--shell", busybox::PATH, "--cache", &http]
+            .map(str::to_owned)
+            .to_vec(),
         variables: IMPURE.to_vec(),
     };
     let targets: Vec<&str> = oracle.cases.iter().map(|case| case.drv_path.as_str()).collect();

@@ -12,6 +12,10 @@ const REDIRECT: &str = "/redirect";
 /// Where the redirect leads.
 const TARGET: &str = "/parity.txt";
 
+/// What makes the server a binary cache, though one with nothing in it: to
+/// servers on this machine `verify` goes only if they are named, as a cache.
+const CACHE_INFO: (&str, &[u8]) = ("/nix-cache-info", b"StoreDir: /nix/store\n");
+
 /// Serves `files` by path until the test process ends; returns the address.
 pub fn serve(files: BTreeMap<&'static str, Vec<u8>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -38,6 +42,7 @@ fn answer(stream: TcpStream, files: &BTreeMap<&'static str, Vec<u8>>) -> std::io
     let path = request.split(' ').nth(1).unwrap_or_default();
     let (status, extra, body): (_, String, &[u8]) = match (path, files.get(path)) {
         (REDIRECT, _) => ("302 Found", format!("Location: {TARGET}\r\n"), b""),
+        (path, _) if path == CACHE_INFO.0 => ("200 OK", String::new(), CACHE_INFO.1),
         (_, Some(body)) => ("200 OK", String::new(), body),
         (_, None) => ("404 Not Found", String::new(), b""),
     };

@@ -18,6 +18,7 @@ use rustix::thread::{Gid, Uid, set_no_new_privs, set_thread_gid, set_thread_uid}
 use crate::build::builtin;
 use crate::sys::filter::{load_seccomp, scope_abstract_sockets};
 use crate::sys::mount::{Access, set_access};
+use crate::sys::namespace::copy_mounts;
 use crate::sys::network::loopback_up;
 use crate::sys::process::{add_personality, execve, reset_signals};
 
@@ -118,7 +119,7 @@ fn prepare(
     rustix::system::sethostname(b"localhost").map_err(failed("set the host name"))?;
     rustix::system::setdomainname(b"(none)").map_err(failed("set the domain name"))?;
     mount_world(plan, trees)?;
-    enter_root()?;
+    enter_root(plan)?;
     connect(terminal)?;
 
     set_thread_gid(Gid::from_raw(BUILDER_GID)).map_err(failed("become the build group"))?;
@@ -225,11 +226,17 @@ fn open(directory: BorrowedFd<'_>, path: &Path, how: OpenTreeFlags) -> Result<Ow
 }
 
 /// Makes the working directory the root and lets go of the old one.
-fn enter_root() -> Result<(), String> {
+///
+/// Nix marks the store as shared, so that it could add inputs later, and copies
+/// all mounts once more, which gives them their order in `/proc/self/mountinfo`.
+fn enter_root(plan: &Plan) -> Result<(), String> {
     pivot_root(".", ".").map_err(failed("change the root"))?;
     unmount(".", UnmountFlags::DETACH).map_err(failed("unmount the old root"))?;
     chdir("/").map_err(failed("enter the new root"))?;
-    make_private("/")
+    make_private("/")?;
+    mount_change(&plan.store, MountPropagationFlags::SHARED | MountPropagationFlags::REC)
+        .map_err(failed("share the store among mount namespaces"))?;
+    copy_mounts().map_err(failed("copy the mounts"))
 }
 
 /// No core dumps by default; builders may ask for them.

@@ -11,15 +11,13 @@ use crate::check::Finding;
 use crate::gather::answers::Answers;
 use crate::gather::graph::DerivationGraph;
 use crate::gather::inputs::admit::AdmitError;
+use crate::gather::inputs::locate::is_fetchurl;
 use crate::gather::inputs::plan::{Goals, Plan, plan};
 use crate::gather::inputs::{Admission, Locator, Object, Way, WayKey};
 use crate::nix::store_path::{StoreDir, StorePath};
 use crate::report::Progress;
 use crate::report::progress::Unit;
 use crate::state::StateDir;
-
-/// Nix's builtin fetcher, whose work is always done by our own code.
-const FETCHURL: &[u8] = b"builtin:fetchurl";
 
 /// Inputs at hand, and what is left to build.
 pub struct Gathered {
@@ -124,7 +122,7 @@ fn goals(targets: &BTreeSet<StorePath>, graph: &DerivationGraph, network_builder
     let mut goals = Goals::default();
     for target in targets {
         let fixed = graph.usable(target).filter(|(derivation, _)| {
-            derivation.is_fixed() && (derivation.builder == FETCHURL || !network_builders)
+            derivation.is_fixed() && (is_fetchurl(&derivation.builder) || !network_builders)
         });
         match fixed.map(|(_, checked)| checked.outputs.values().flatten().cloned()) {
             Some(paths) => goals.objects.extend(paths),

@@ -182,11 +182,18 @@ impl Locator<'_> {
             Ok(_) => return Ok(Way::Fetch { drv_path }),
             Err(why) => tried.push(why.to_string()),
         }
-        if self.network_builders {
+        if self.network_builders && !is_fetchurl(&derivation.builder) {
             return Ok(Way::Build { drv_path });
         }
         lack(Reason::FetchImpossible, tried)
     }
+}
+
+/// Whether a builder is `builtin:fetchurl`, whose work this program does itself
+/// and never in a sandbox.
+#[must_use]
+pub fn is_fetchurl(builder: &[u8]) -> bool {
+    builder == b"builtin:fetchurl"
 }
 
 /// The content address of a fixed output.
