@@ -122,6 +122,37 @@ fn the_same_run_gives_the_same_bytes() {
     assert_eq!(first, run());
 }
 
+/// The README shows what the binary says: every line of it, in order, apart
+/// from those that stand for others.
+#[test]
+fn the_readme_shows_the_real_output() {
+    let readme =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let shown = readme.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_verify"))
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("LANG", "C.UTF-8")
+        .arg("rebuild")
+        .args(["greeting", "letter", "dated", "tampered"].map(drv))
+        .arg("--cache")
+        .arg(format!("file://{}/cache", fixtures().display()))
+        .arg("--trusted-keys-file")
+        .arg(fixtures().join("keys.txt"))
+        .arg("--state-dir")
+        .arg(state.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let mut lines = said.lines();
+    for line in shown.lines().filter(|line| line.trim() != "\u{2026}") {
+        // Columns are as wide as what else they hold.
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert!(lines.any(|said| words(said) == words(line)), "not said: {line}\n{said}");
+    }
+}
+
 /// The builder in the cache is what its source assembles to, with the C
 /// compiler and objcopy of this machine.
 #[test]
