@@ -1,12 +1,13 @@
 //! What builds: anything that takes a job and answers with an outcome, and
 //! the sandbox of our own that does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::DirBuilder;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::ThreadId;
 
 use crate::nix::derivation::options::Options;
 use crate::nix::derivation::{Kind, name_of};
@@ -29,7 +30,7 @@ use super::sandbox::plan::{Plan, Program, c_string};
 use super::sandbox::root::{
     Request, Root, RootDirectory, Shape, build_directory, make_build_directory,
 };
-use super::sandbox::session::{End, run};
+use super::sandbox::session::{End, Supervisor};
 use super::seccomp;
 use super::users::{BuildUser, BuildUsers};
 
@@ -64,6 +65,8 @@ pub struct SandboxExecutor<'s> {
     processors: usize,
     /// Root directories that wait for the next build.
     roots: Mutex<Vec<RootDirectory>>,
+    /// Supervisors that wait for the next build of their thread.
+    supervisors: Mutex<HashMap<ThreadId, Supervisor>>,
     /// Shells that have been hashed.
     shells: Mutex<BTreeMap<PathBuf, Hash>>,
 }
@@ -90,6 +93,7 @@ impl<'s> SandboxExecutor<'s> {
             machine: Machine::here(),
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             roots: Mutex::default(),
+            supervisors: Mutex::default(),
             shells: Mutex::default(),
         })
     }
@@ -110,6 +114,23 @@ impl<'s> SandboxExecutor<'s> {
         drop(roots);
         let room = self.state.build_dir().map_err(|error| BuildError::Other(error.to_string()))?;
         RootDirectory::make(room, shape)
+    }
+
+    /// This thread's supervisor, or a new one.
+    fn supervisor(&self) -> Result<Supervisor, BuildError> {
+        let mut waiting = self.supervisors.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = waiting.remove(&std::thread::current().id());
+        drop(waiting);
+        kept.map_or_else(|| Supervisor::start(&self.program), Ok)
+    }
+
+    /// Keeps a supervisor for the next build. One of an ordinary user has
+    /// dropped the groups that the user may need to reach inputs.
+    fn keep_supervisor(&self, supervisor: Supervisor) {
+        if self.kind == RootKind::HostRoot {
+            let mut waiting = self.supervisors.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.insert(std::thread::current().id(), supervisor);
+        }
     }
 
     fn hash_shell(&self, path: &Path) -> Result<Hash, BuildError> {
@@ -199,7 +220,9 @@ impl Executor for SandboxExecutor<'_> {
         let plan = plan(job, &start, assembled, &user, network)?;
         let terminal = Terminal::open(user.uid)?;
         let mut log = LogWriter::create(room.path().join("log"))?;
-        let (end, duration) = run(&plan, terminal, &self.program, &job.limits, &mut log)?;
+        let supervisor = self.supervisor()?;
+        let (end, duration) = supervisor.run(&plan, terminal, &job.limits, &mut log)?;
+        self.keep_supervisor(supervisor);
         let (log, tail) = log.finish(|hash| self.state.logs().path(hash))?;
 
         let outcome = match end {

@@ -21,10 +21,6 @@ use super::last_errno;
 
 /// The descriptor of the control socket in the supervisor.
 pub const CONTROL_FD: c_int = 3;
-/// The descriptor of the builder's terminal in the supervisor.
-pub const TERMINAL_FD: c_int = 4;
-/// Descriptors above those two, where copies are parked meanwhile.
-const PARKED_FDS: c_int = 10;
 
 /// Stack of the child until it execs; its calls need a few hundred bytes.
 const STACK_BYTES: usize = 64 * 1024;
@@ -35,14 +31,13 @@ struct Start {
     arguments: *const *const c_char,
     environment: *const *const c_char,
     control: c_int,
-    terminal: c_int,
     /// Where the child leaves the reason it could not exec.
     errno: c_int,
 }
 
 /// Starts `program` as process 1 of a new process namespace, with `control`
-/// and `terminal` as descriptors 3 and 4 and an empty environment. Its
-/// signals are blocked until it unblocks them.
+/// as descriptor 3 and an empty environment. Its signals are blocked until it
+/// unblocks them. It dies with the calling thread.
 ///
 /// # Errors
 /// What the kernel says, to the clone or to the exec.
@@ -50,7 +45,6 @@ pub fn supervisor(
     program: &CStr,
     arguments: &[&CStr],
     control: BorrowedFd<'_>,
-    terminal: BorrowedFd<'_>,
 ) -> Result<Pid, Errno> {
     let mut argv: Vec<_> = arguments.iter().map(|argument| argument.as_ptr()).collect();
     argv.push(null());
@@ -60,7 +54,6 @@ pub fn supervisor(
         arguments: argv.as_ptr(),
         environment: envp.as_ptr(),
         control: control.as_raw_fd(),
-        terminal: terminal.as_raw_fd(),
         errno: 0,
     };
     let mut stack: Vec<MaybeUninit<u128>> = Vec::with_capacity(STACK_BYTES / size_of::<u128>());
@@ -106,26 +99,23 @@ pub fn supervisor(
 extern "C" fn child(start: *mut c_void) -> c_int {
     let start = start.cast::<Start>();
     // SAFETY: `start` points to the parent's live structure; the parent is
-    // stopped. All calls are async-signal-safe. The descriptors are parked
-    // above the wanted ones first, so neither overwrites the other.
+    // stopped. All calls are async-signal-safe.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-        let control = libc::fcntl((*start).control, libc::F_DUPFD, PARKED_FDS);
-        let terminal = libc::fcntl((*start).terminal, libc::F_DUPFD, PARKED_FDS);
-        if control < 0
-            || terminal < 0
-            || libc::dup2(control, CONTROL_FD) < 0
-            || libc::dup2(terminal, TERMINAL_FD) < 0
-        {
+        // A descriptor that is in its place already keeps its close-on-exec.
+        let placed = if (*start).control == CONTROL_FD {
+            libc::fcntl(CONTROL_FD, libc::F_SETFD, 0)
+        } else {
+            libc::dup2((*start).control, CONTROL_FD)
+        };
+        if placed < 0 {
             (*start).errno = *libc::__errno_location();
             libc::_exit(127);
         }
-        libc::close(control);
-        libc::close(terminal);
         // Whatever else is open without close-on-exec is none of its business.
         libc::syscall(
             libc::SYS_close_range,
-            libc::c_long::from(TERMINAL_FD + 1),
+            libc::c_long::from(CONTROL_FD + 1),
             libc::c_long::from(c_int::MAX),
             libc::c_long::from(libc::CLOSE_RANGE_CLOEXEC),
         );

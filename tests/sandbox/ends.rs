@@ -196,3 +196,30 @@ fn nothing_survives_a_killed_parent() {
     victim.wait().unwrap();
     gone_within_a_second(mark);
 }
+
+#[test]
+fn many_builds_share_what_can_be_shared_and_nothing_else() {
+    let Some(place) = Place::new() else { return };
+    let executor = place.executor();
+    let first = "echo left > /tmp/left; mkdir /nix/store/left; echo left > /build/left; \
+        touch /dev/shm/left; (sleep 76543.5 &); echo $leak; exec 3<>/tmp/left; echo > $out";
+    let second = "ls -A /tmp /build /dev/shm /nix/store; ls /proc | grep -c '^[0-9]'; ls /proc/1/fd; \
+        env | grep leak; cat /proc/1/environ | grep -c leak; echo > $out";
+    for round in 0..3 {
+        let mut job = place.job(first);
+        job.derivation.env.insert(b"leak".to_vec(), b"leaked".to_vec());
+        let failing = place.job("echo left > /tmp/left; exit 1");
+        let job = if round == 1 { failing } else { job };
+        nix_verify::build::Executor::build(&executor, &job).unwrap();
+        let BuildOutcome::Built(built) =
+            nix_verify::build::Executor::build(&executor, &place.job(second)).unwrap()
+        else {
+            panic!("round {round}")
+        };
+        let log = std::fs::read_to_string(&built.log.path).unwrap();
+        let tools = super::harness::TOOLS;
+        let expected =
+            format!("/build:\n\n/dev/shm:\n\n/nix/store:\n{tools}\n\n/tmp:\n3\n0  1  2\n0\n");
+        assert_eq!(log, expected);
+    }
+}

@@ -1,8 +1,9 @@
-//! One build as we see it: the supervisor is started, the builder's terminal
-//! read to its end, the builder ended when that comes or a limit is reached.
+//! One build as we see it: its plan goes to a supervisor, the builder's terminal
+//! is read to its end, the builder ended when that comes or a limit is reached.
 
 use std::ffi::{CStr, CString};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, IoSlice, Read as _, Write as _};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use crate::build::limits::Limits;
@@ -21,7 +23,7 @@ use crate::sys::spawn;
 
 use super::SUPERVISOR_ARGUMENT;
 use super::plan::Plan;
-use super::supervisor::{END, Message};
+use super::supervisor::{END, Message, PLAN};
 
 /// How long the supervisor may take to end a builder. The kernel has to tear
 /// down every process and mount of it; more means that something is stuck.
@@ -39,106 +41,104 @@ pub enum End {
     Failure(FailureReason),
 }
 
-/// A running supervisor; ended and collected when dropped.
-struct Supervisor {
-    pid: Option<Pid>,
+/// A running supervisor, which takes one build after the other; ended and
+/// collected when dropped. It dies with the thread that started it.
+#[derive(Debug)]
+pub struct Supervisor {
+    pid: Pid,
+    control: UnixStream,
 }
 
 impl Supervisor {
-    fn start(program: &Path, control: &UnixStream, terminal: OwnedFd) -> Result<Self, BuildError> {
+    /// Starts one. `program` is this program, as a file to be executed.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn start(program: &Path) -> Result<Self, BuildError> {
+        let (control, theirs) = UnixStream::pair()
+            .map_err(|source| BuildError::System { action: "make a socket pair", source })?;
         let path = CString::new(program.as_os_str().as_bytes())
             .map_err(|_| BuildError::Job("the path of this program has a NUL".to_owned()))?;
         let argument = CString::new(SUPERVISOR_ARGUMENT).unwrap_or_default();
         let arguments: [&CStr; 2] = [c"verify", &argument];
-        let pid = spawn::supervisor(&path, &arguments, control.as_fd(), terminal.as_fd()).map_err(
-            |errno| match errno {
+        let pid =
+            spawn::supervisor(&path, &arguments, theirs.as_fd()).map_err(|errno| match errno {
                 Errno::PERM | Errno::NOSPC => BuildError::Setup(format!(
                     "cannot start its supervisor in a new process namespace: {errno} (it takes \
                      root with CAP_SYS_ADMIN, or a user namespace)"
                 )),
                 errno => BuildError::path("run", program)(errno),
-            },
-        )?;
-        Ok(Self { pid: Some(pid) })
+            })?;
+        Ok(Self { pid, control })
     }
 
-    /// Waits for it to end.
-    fn collect(mut self) {
-        if let Some(pid) = self.pid.take() {
-            wait(pid);
+    /// Hands over a build.
+    fn send(&self, plan: &Plan, terminal: OwnedFd) -> std::io::Result<()> {
+        let handles = [terminal.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !ancillary.push(SendAncillaryMessage::ScmRights(&handles)) {
+            return Err(ErrorKind::OutOfMemory.into());
         }
+        let announcement = [IoSlice::new(&[PLAN])];
+        sendmsg(&self.control, &announcement, &mut ancillary, SendFlags::NOSIGNAL)?;
+        let bytes = plan.encode();
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        (&self.control).write_all(&length.to_le_bytes())?;
+        (&self.control).write_all(&bytes)
+    }
+
+    /// Runs the plan to its end. Answers also how long the builder took.
+    ///
+    /// # Errors
+    /// When the sandbox failed, not the builder. The supervisor is then to be
+    /// dropped.
+    pub fn run(
+        &self,
+        plan: &Plan,
+        terminal: Terminal,
+        limits: &Limits,
+        log: &mut LogWriter,
+    ) -> Result<(End, Duration), BuildError> {
+        let Terminal { master, slave } = terminal;
+        let started = Instant::now();
+        // If this fails the supervisor has died, and its silence says so below.
+        let _ = self.send(plan, slave);
+        let mut watch = Watch {
+            control: &self.control,
+            master,
+            limits,
+            log,
+            started,
+            spoke: started,
+            ended: None,
+            stopped: None,
+            open: true,
+            answer: Vec::new(),
+        };
+        let message = watch.run()?;
+        watch.drain()?;
+        let end = match (message, watch.stopped) {
+            (Message::Failed(why), _) => return Err(BuildError::Setup(why)),
+            (_, Some(reason)) => End::Failure(reason),
+            (Message::Exited(0), None) => End::Success,
+            (Message::Exited(code), None) => End::Failure(FailureReason::ExitCode(code)),
+            (Message::Killed(signal), None) => End::Failure(FailureReason::Signal(signal)),
+        };
+        Ok((end, started.elapsed()))
     }
 }
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        if let Some(pid) = self.pid.take() {
-            let _ = kill_process(pid, Signal::KILL);
-            wait(pid);
-        }
+        let _ = kill_process(self.pid, Signal::KILL);
+        while matches!(waitpid(Some(self.pid), WaitOptions::empty()), Err(Errno::INTR)) {}
     }
-}
-
-fn wait(pid: Pid) {
-    while matches!(waitpid(Some(pid), WaitOptions::empty()), Err(Errno::INTR)) {}
-}
-
-/// Runs the plan to its end. `program` is this program, as a file that can be
-/// executed. Answers also how long the builder took.
-///
-/// # Errors
-/// When the sandbox failed, not the builder.
-pub fn run(
-    plan: &Plan,
-    terminal: Terminal,
-    program: &Path,
-    limits: &Limits,
-    log: &mut LogWriter,
-) -> Result<(End, Duration), BuildError> {
-    let (control, theirs) = UnixStream::pair()
-        .map_err(|source| BuildError::System { action: "make a socket pair", source })?;
-    let Terminal { master, slave } = terminal;
-    let supervisor = Supervisor::start(program, &theirs, slave)?;
-    drop(theirs);
-    let started = Instant::now();
-    let bytes = plan.encode();
-    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    // If this fails the supervisor has died, and its silence says so below.
-    let _ = (&control).write_all(&length.to_le_bytes()).and_then(|()| (&control).write_all(&bytes));
-
-    let mut watch = Watch {
-        control,
-        master,
-        limits,
-        log,
-        started,
-        spoke: started,
-        ended: None,
-        stopped: None,
-        open: true,
-        answer: Vec::new(),
-    };
-    watch.run()?;
-    watch.drain()?;
-    let duration = started.elapsed();
-    let (stopped, answer) = (watch.stopped, watch.answer);
-    let message = Message::decode(&answer).ok_or_else(|| {
-        BuildError::Setup("its supervisor was killed (was memory exhausted?)".to_owned())
-    })?;
-    supervisor.collect();
-    let end = match (message, stopped) {
-        (Message::Failed(why), _) => return Err(BuildError::Setup(why)),
-        (_, Some(reason)) => End::Failure(reason),
-        (Message::Exited(0), None) => End::Success,
-        (Message::Exited(code), None) => End::Failure(FailureReason::ExitCode(code)),
-        (Message::Killed(signal), None) => End::Failure(FailureReason::Signal(signal)),
-    };
-    Ok((end, duration))
 }
 
 /// The state of watching one builder.
 struct Watch<'a> {
-    control: UnixStream,
+    control: &'a UnixStream,
     master: OwnedFd,
     limits: &'a Limits,
     log: &'a mut LogWriter,
@@ -157,7 +157,7 @@ struct Watch<'a> {
 
 impl Watch<'_> {
     /// Watches until the supervisor has answered.
-    fn run(&mut self) -> Result<(), BuildError> {
+    fn run(&mut self) -> Result<Message, BuildError> {
         loop {
             let timeout = self.deadline().map(|(deadline, _)| {
                 let left = deadline.saturating_duration_since(Instant::now());
@@ -167,7 +167,7 @@ impl Watch<'_> {
                     tv_nsec: left.subsec_nanos().into(),
                 }
             });
-            let mut polled = vec![PollFd::new(&self.control, PollFlags::IN)];
+            let mut polled = vec![PollFd::new(self.control, PollFlags::IN)];
             if self.open {
                 polled.push(PollFd::new(&self.master, PollFlags::IN));
             }
@@ -181,8 +181,16 @@ impl Watch<'_> {
             if speaks {
                 self.read_terminal()?;
             }
-            if answers && self.read_answer() {
-                return Ok(());
+            if answers {
+                let ended = self.read_answer();
+                if let Some(message) = Message::decode(&self.answer) {
+                    return Ok(message);
+                }
+                if ended {
+                    return Err(BuildError::Setup(
+                        "its supervisor was killed (was memory exhausted?)".to_owned(),
+                    ));
+                }
             }
             if let Some((deadline, reason)) = self.deadline()
                 && Instant::now() >= deadline
@@ -224,7 +232,8 @@ impl Watch<'_> {
         if self.ended.is_none() {
             self.ended = Some(Instant::now());
             // If the supervisor is gone, so is the builder.
-            let _ = (&self.control).write_all(&[END]);
+            let mut control = self.control;
+            let _ = control.write_all(&[END]);
         }
     }
 
@@ -251,10 +260,11 @@ impl Watch<'_> {
         Ok(())
     }
 
-    /// Takes what the supervisor says; true when it has said all.
+    /// Takes what the supervisor says; true when it is gone.
     fn read_answer(&mut self) -> bool {
         let mut chunk = [0; CHUNK];
-        match self.control.read(&mut chunk) {
+        let mut control = self.control;
+        match control.read(&mut chunk) {
             Ok(0) => true,
             Ok(length) => {
                 self.answer.extend_from_slice(chunk.get(..length).unwrap_or_default());

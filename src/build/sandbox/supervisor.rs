@@ -1,11 +1,14 @@
-//! The supervisor of one build: starts the builder in its namespaces, maps
-//! its users, and ends it when told to or when nobody is left to tell.
+//! The supervisor of builds, one after the other: starts the builder in its
+//! namespaces, maps its users, and ends it when told to or when nobody is
+//! left to tell.
 //!
 //! It runs as process 1 of a process namespace of its own and talks over one
-//! socket: the plan comes in, then at most one byte that says "end it"; out
-//! goes one message, how the builder ended or why it never began.
+//! socket: a plan comes in with the builder's terminal, then perhaps a byte
+//! that says "end it"; out goes one message, how the builder ended or why it
+//! never began. When the socket closes, so does the supervisor.
 
-use std::io::{Read as _, Write as _};
+use std::io::{IoSliceMut, Read as _, Write as _};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -13,18 +16,23 @@ use std::process::ExitCode;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid,
 };
 
 use crate::sys::process::{Fork, Namespaces, exit_now, fork_into};
-use crate::sys::spawn::{CONTROL_FD, TERMINAL_FD, inherited};
+use crate::sys::spawn::{CONTROL_FD, inherited};
 
 use super::inside::{self, Trees};
 use super::plan::{Plan, Source};
 use super::{BUILDER_GID, BUILDER_UID};
 
-/// Over the socket: end the builder.
+/// Over the socket: a plan follows; the terminal comes with this byte.
+pub const PLAN: u8 = b'P';
+
+/// Over the socket: end the builder. Means nothing while there is none, as
+/// when it has ended by itself at the same moment.
 pub const END: u8 = b'E';
 
 /// The largest plan that is read: far above what the kernel's limits on
@@ -43,7 +51,7 @@ pub enum Message {
 }
 
 impl Message {
-    /// As bytes for the socket, which ends after them.
+    /// As bytes for the socket: a length, and what has that length.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let (tag, rest) = match self {
@@ -51,13 +59,16 @@ impl Message {
             Self::Killed(signal) => (b'K', signal.to_le_bytes().to_vec()),
             Self::Failed(why) => (b'F', why.clone().into_bytes()),
         };
-        [vec![tag], rest].concat()
+        let length = u64::try_from(rest.len() + 1).unwrap_or(u64::MAX);
+        [length.to_le_bytes().to_vec(), vec![tag], rest].concat()
     }
 
-    /// Reads it back; `None` if the supervisor died before it could say all.
+    /// Reads it back; `None` while it is not complete.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (tag, rest) = bytes.split_first()?;
+        let (length, rest) = bytes.split_first_chunk()?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+        let (tag, rest) = rest.get(..length)?.split_first()?;
         let number = || rest.try_into().ok().map(i32::from_le_bytes);
         match tag {
             b'X' => number().map(Self::Exited),
@@ -73,14 +84,40 @@ impl Message {
 pub fn main() -> ExitCode {
     // Its own group: what the terminal sends to ours is not for it.
     let _ = rustix::process::setpgid(None, None);
-    let (Some(control), Some(terminal)) = (inherited(CONTROL_FD), inherited(TERMINAL_FD)) else {
-        return ExitCode::from(2);
-    };
-    let mut control = UnixStream::from(control);
-    let message = supervise(&mut control, terminal).unwrap_or_else(Message::Failed);
-    // If nobody listens any more there is nobody to tell.
-    let _ = control.write_all(&message.encode());
+    let Some(control) = inherited(CONTROL_FD) else { return ExitCode::from(2) };
+    let mut control = Some(UnixStream::from(control));
+    while let Some(terminal) = receive_terminal(control.as_ref()) {
+        let message = supervise(&mut control, terminal).unwrap_or_else(Message::Failed);
+        let told = control.as_mut().map(|control| control.write_all(&message.encode()));
+        if !matches!(told, Some(Ok(()))) {
+            break;
+        }
+    }
     ExitCode::SUCCESS
+}
+
+/// Waits for the next build; the terminal comes before the plan. `None` when
+/// there is nobody to ask for one.
+fn receive_terminal(control: Option<&UnixStream>) -> Option<OwnedFd> {
+    loop {
+        let mut byte = [0];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut buffer = [IoSliceMut::new(&mut byte)];
+        match recvmsg(control?, &mut buffer, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+            Ok(received) if received.bytes == 0 => return None,
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(_) => return None,
+        }
+        let terminal = ancillary.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut handles) => handles.next(),
+            _ => None,
+        });
+        if byte == [PLAN] {
+            return terminal;
+        }
+    }
 }
 
 /// A failure of one step, as a sentence.
@@ -88,8 +125,9 @@ fn failed<E: std::fmt::Display>(action: &str) -> impl FnOnce(E) -> String {
     move |error| format!("cannot {action}: {error}")
 }
 
-fn supervise(control: &mut UnixStream, terminal: OwnedFd) -> Result<Message, String> {
-    let plan = read_plan(control)?;
+/// The socket is taken out of `control` in the builder's process.
+fn supervise(control: &mut Option<UnixStream>, terminal: OwnedFd) -> Result<Message, String> {
+    let plan = read_plan(control.as_mut().ok_or("nobody to ask")?)?;
     let trees = open_trees(&plan)?;
     // Groups the caller is in would stay with the builder. In a namespace
     // that knows one group only, they cannot be dropped.
@@ -101,7 +139,7 @@ fn supervise(control: &mut UnixStream, terminal: OwnedFd) -> Result<Message, Str
     let namespaces = Namespaces { network: plan.private_network };
     match fork_into(namespaces).map_err(|error| fork_failed(&error))? {
         Fork::Child => {
-            drop(ours);
+            drop((ours, control.take()));
             let code = inside::run(&plan, trees, terminal, theirs);
             exit_now(code)
         }
@@ -113,7 +151,7 @@ fn supervise(control: &mut UnixStream, terminal: OwnedFd) -> Result<Message, Str
             if began.is_err() {
                 end(handle.as_fd());
             }
-            let complaint = watch(control, &mut ours, handle.as_fd());
+            let complaint = watch(control.as_ref(), &mut ours, handle.as_fd());
             let message = reap(builder)?;
             began?;
             Ok(if complaint.is_empty() { message } else { Message::Failed(complaint) })
@@ -190,13 +228,17 @@ fn end(builder: BorrowedFd<'_>) {
 /// Waits for the builder to end; ends it when told to, or when the socket
 /// closes because nobody is there any more. Answers what the builder had to
 /// say before it became the derivation's program.
-fn watch(control: &UnixStream, builder: &mut UnixStream, handle: BorrowedFd<'_>) -> String {
+fn watch(
+    mut control: Option<&UnixStream>,
+    builder: &mut UnixStream,
+    handle: BorrowedFd<'_>,
+) -> String {
     let mut complaint = Vec::new();
-    let (mut may_be_told, mut may_complain) = (true, true);
+    let mut may_complain = true;
     loop {
         let mut polled = vec![PollFd::from_borrowed_fd(handle, PollFlags::IN)];
-        if may_be_told {
-            polled.push(PollFd::new(control, PollFlags::IN));
+        if let Some(control) = &control {
+            polled.push(PollFd::new(*control, PollFlags::IN));
         }
         if may_complain {
             polled.push(PollFd::new(builder, PollFlags::IN));
@@ -210,9 +252,9 @@ fn watch(control: &UnixStream, builder: &mut UnixStream, handle: BorrowedFd<'_>)
             .filter(|fd| !fd.revents().is_empty())
             .map(|fd| fd.as_fd().as_raw_fd())
             .collect();
-        if may_be_told && ready.contains(&control.as_raw_fd()) {
+        if let Some(mut told) = control.take_if(|control| ready.contains(&control.as_raw_fd())) {
+            let _ = told.read(&mut [0]);
             end(handle);
-            may_be_told = false;
         }
         if may_complain && ready.contains(&builder.as_raw_fd()) {
             let mut chunk = [0; 1024];
