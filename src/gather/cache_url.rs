@@ -92,11 +92,17 @@ impl CacheUrl {
         }
     }
 
+    /// `.`, `..` and doubled slashes are resolved in the text, as by Nix.
     fn directory(path: &Path) -> Result<Self, CacheUrlError> {
         let not_local = || CacheUrlError::NotLocal(printable(&path.to_string_lossy()));
-        let url = Url::from_directory_path(path).map_err(|()| not_local())?;
-        let text = url.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { place: Place::Directory(path.to_owned()), text, credentials: None })
+        let url = Url::from_file_path(path).map_err(|()| not_local())?;
+        let url = Url::parse(url.as_str()).map_err(|_| not_local())?;
+        let path = url.to_file_path().map_err(|()| not_local())?;
+        let text = match url.as_str().trim_end_matches('/') {
+            "file:" => "file:///",
+            text => text,
+        };
+        Ok(Self { place: Place::Directory(path), text: text.to_owned(), credentials: None })
     }
 
     /// Where the files are.
@@ -225,8 +231,13 @@ mod tests {
             ("file:///srv/cache/", "file:///srv/cache"),
             ("/srv/my cache", "file:///srv/my%20cache"),
             ("file:///srv/my%20cache", "file:///srv/my%20cache"),
+            ("/srv/./a/../cache", "file:///srv/cache"),
+            ("/..//", "file:///"),
+            ("/", "file:///"),
         ] {
-            assert_eq!(CacheUrl::parse(text).unwrap().to_string(), wanted);
+            let cache = CacheUrl::parse(text).unwrap();
+            assert_eq!(cache.to_string(), wanted);
+            assert_eq!(CacheUrl::parse(wanted).unwrap().place(), cache.place());
         }
         let spaced = CacheUrl::parse("file:///srv/my%20cache").unwrap();
         assert_eq!(spaced.place(), &Place::Directory("/srv/my cache".into()));
