@@ -158,10 +158,4 @@ impl WorkOptions {
                 }),
         }
     }
-
-    /// How much work runs at once.
-    #[must_use]
-    pub fn job_count(&self, environment: &Environment) -> usize {
-        self.jobs.map_or(environment.parallelism, NonZero::get)
-    }
 }

@@ -101,12 +101,6 @@ impl HttpClient {
         Self(Arc::new(Inner { options, zones: Default::default() }))
     }
 
-    /// Whether requests are refused because of `--offline`.
-    #[must_use]
-    pub fn is_offline(&self) -> bool {
-        self.0.options.offline
-    }
-
     /// Where a request for `url` starts when something else than the user
     /// mentions it.
     #[must_use]

@@ -39,14 +39,6 @@ enum Direct {
 }
 
 impl Proxies {
-    /// Reads the variables of this process.
-    ///
-    /// # Errors
-    /// A variable that holds no usable URL.
-    pub fn from_env() -> Result<Self, ProxyError> {
-        Self::parse(|name| std::env::var(name).ok())
-    }
-
     /// Reads the variables through `lookup`.
     ///
     /// # Errors

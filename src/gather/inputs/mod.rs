@@ -15,8 +15,8 @@ use std::collections::BTreeSet;
 
 use crate::build::InputObject;
 use crate::check::Reason;
+use crate::check::rebuild::Contents;
 use crate::check::rebuild::facts::Origin;
-use crate::check::rebuild::{Contents, Source};
 use crate::nix::content_address::ContentAddress;
 use crate::nix::narinfo::NarInfo;
 use crate::nix::store_path::StorePath;
@@ -159,10 +159,4 @@ impl Object {
             references: self.input.references.clone(),
         }
     }
-}
-
-/// How a source is called in reports.
-#[must_use]
-pub fn source_name(source: &Source) -> String {
-    source.to_string()
 }
