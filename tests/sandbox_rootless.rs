@@ -21,7 +21,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use harness::{BUSYBOX, Place, TOOLS};
-use nix_verify::build::{BuildOutcome, FailureReason, RootKind, World};
+use nix_verify::build::{BuildOutcome, Executor as _, FailureReason, RootKind, World};
 use nix_verify::sys::namespace::{NamespaceError, enter_private_root};
 
 /// Says that this process is to be the kind of root of that name.
@@ -62,6 +62,7 @@ fn main() {
     builders_see_the_same_world(kind);
     inputs_cannot_be_damaged(kind);
     locked_up_leftovers_are_removed();
+    the_forbidding_setting_is_named();
     println!("ok: {kind}");
 }
 
@@ -226,4 +227,13 @@ fn locked_up_leftovers_are_removed() {
     };
     assert!(kept.join("a").exists());
     nix_verify::state::remove::remove_tree(kept.parent().unwrap()).unwrap();
+}
+
+/// The setting counts per namespace, so this one may be spoilt: nothing else
+/// can be built in it afterwards.
+fn the_forbidding_setting_is_named() {
+    let Some(place) = Place::new() else { panic!("no place") };
+    std::fs::write("/proc/sys/user/max_user_namespaces", "0").unwrap();
+    let error = place.executor().build(&place.job("echo > $out")).unwrap_err().to_string();
+    assert!(error.contains("user.max_user_namespaces is 0"), "{error}");
 }

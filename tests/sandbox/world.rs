@@ -310,3 +310,40 @@ fn inputs_of_every_kind_are_there() {
         assert_eq!(std::fs::read(&host).unwrap(), b"content");
     }
 }
+
+#[test]
+fn fixed_outputs_may_have_the_network_of_the_host() {
+    use nix_verify::nix::content_address::Method;
+    use nix_verify::nix::derivation::Output;
+    use nix_verify::nix::hash::{Hash, HashAlgorithm};
+
+    let Some(place) = Place::new() else { return };
+    let script = "cat /etc/nsswitch.conf; echo checked $NIX_OUTPUT_CHECKED; echo set=$PWD_OF_TEST=; \
+        readlink /proc/1/ns/net; ls /etc; exit 1";
+    let host = std::fs::read_link("/proc/self/ns/net").unwrap();
+    for (world, network, inside) in
+        [("nix-2.8", true, true), ("nix-2.35", true, true), ("nix-2.35", false, false)]
+    {
+        let mut job = place.job(script);
+        job.world = World::by_name(world).unwrap();
+        job.network = network;
+        let path = super::harness::store_path("bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-test");
+        let hash = Hash::of(HashAlgorithm::Sha256, b"");
+        let output = Output::Fixed { path, method: Method::Flat, hash };
+        job.derivation.outputs.insert("out".to_owned(), output);
+        job.derivation
+            .env
+            .insert(b"impureEnvVars".to_vec(), b"PWD_OF_TEST CARGO_PKG_NAME".to_vec());
+        let log = place.failed(&job).log.unwrap();
+        let log = std::fs::read_to_string(log.path).unwrap();
+        assert!(log.contains("checked 1\nset==\n"), "{log}");
+        assert_eq!(log.contains(host.to_str().unwrap()), inside, "{log}");
+        let services = "hosts: files dns\nservices: files\n";
+        assert_eq!(log.contains(services), network, "{log}");
+        assert!(log.contains("hosts"), "{log}");
+    }
+    // Only fixed outputs may, whatever the job says.
+    let mut job = place.job("readlink /proc/1/ns/net; echo > $out");
+    job.network = true;
+    assert_ne!(place.built(&job).1.trim(), host.to_str().unwrap());
+}

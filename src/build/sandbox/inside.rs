@@ -196,7 +196,7 @@ fn mount_world(plan: &Plan, trees: Trees) -> Result<(), String> {
     }
     let new = |kind: &std::ffi::CStr, target: &str, options: Option<&std::ffi::CStr>| {
         mount("none", target, kind, MountFlags::empty(), options)
-            .map_err(|errno| format!("cannot mount a new '{target}': {errno}"))
+            .map_err(|errno| format!("cannot mount a new '{target}': {errno}{}", hint(kind, errno)))
     };
     new(c"proc", "proc", None)?;
     new(c"tmpfs", "dev/shm", Some(SHM_OPTIONS))?;
@@ -204,6 +204,15 @@ fn mount_world(plan: &Plan, trees: Trees) -> Result<(), String> {
     // Some kernels make it with no permissions at all.
     rustix::fs::chmod("dev/pts/ptmx", Mode::from_raw_mode(0o666))
         .map_err(failed("open '/dev/pts/ptmx' to all"))
+}
+
+/// What usually stands in the way of a mount.
+fn hint(kind: &std::ffi::CStr, errno: Errno) -> &'static str {
+    if kind == c"proc" && errno == Errno::PERM {
+        " (a container that hides parts of its /proc forbids this: run it with an unmasked /proc)"
+    } else {
+        ""
+    }
 }
 
 fn make_private(path: &str) -> Result<(), String> {
