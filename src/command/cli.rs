@@ -76,7 +76,7 @@ pub struct RebuildArgs {
         help_heading = "Building", hide_possible_values = true
     )]
     pub world: WorldName,
-    /// The program that is /bin/sh in the sandbox (static)
+    /// The program that is /bin/sh in the sandbox (static), or 'none'
     /// [default: a static shell found in the store, the inputs or on the host]
     #[arg(long, value_name = "PATH", help_heading = "Building")]
     pub shell: Option<PathBuf>,

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use super::super::ToolError;
-use super::super::cli::RebuildArgs;
 use super::super::sources::Sources;
 use crate::check::Finding;
 use crate::gather::answers::Answers;
@@ -29,88 +28,108 @@ pub struct Gathered {
     pub findings: Vec<Finding>,
 }
 
-/// Plans for `targets` and obtains every input. A way that fails is ruled out
-/// and the rest planned anew, so that each failure leads to the next best way.
-#[expect(clippy::too_many_arguments, reason = "one call, from the command that has all of these")]
-pub fn gather_inputs(
-    targets: &BTreeSet<StorePath>,
-    graph: &DerivationGraph,
-    answers: &Answers<'_>,
-    sources: &Sources,
-    store_dir: &StoreDir,
-    state: &StateDir,
-    args: &RebuildArgs,
-    progress: &Progress,
-) -> Result<Gathered, ToolError> {
-    let network_builders = args.allow_network_builders && !args.sources.offline;
-    let locator = Locator {
-        answers,
-        local: sources.local.as_deref(),
-        graph,
-        store_dir,
-        keys: &sources.keys,
-        offline: args.sources.offline,
-        network_builders,
-    };
-    let admission = Admission {
-        answers,
-        local: sources.local.as_deref(),
-        http: &sources.http,
-        netrc: &sources.netrc,
-        graph,
-        store_dir,
-        state,
-    };
-    let goals = goals(targets, graph, network_builders);
+/// What inputs are gathered with.
+pub struct Gathering<'a> {
+    /// The derivations.
+    pub graph: &'a DerivationGraph,
+    /// What caches say.
+    pub answers: &'a Answers<'a>,
+    /// Where else objects come from.
+    pub sources: &'a Sources,
+    /// The store directory.
+    pub store_dir: &'a StoreDir,
+    /// Where objects are kept.
+    pub state: &'a StateDir,
+    /// Whether builders of fixed outputs may use the network.
+    pub network_builders: bool,
+    /// Whether nothing may be fetched.
+    pub offline: bool,
+    /// Where progress is shown.
+    pub progress: &'a Progress,
+}
 
-    let mut failed: BTreeSet<(StorePath, WayKey)> = BTreeSet::new();
-    let mut why: BTreeMap<StorePath, Vec<String>> = BTreeMap::new();
-    let mut objects: BTreeMap<StorePath, Object> = BTreeMap::new();
-    let mut findings = Vec::new();
-    loop {
-        let phase = progress.phase("asking for inputs", Unit::Items, None);
-        let mut plan = plan(&goals, graph, &locator, &failed);
-        drop(phase);
-        let open: Vec<(&StorePath, &Way)> = plan
-            .ways
-            .iter()
-            .filter(|(path, way)| !objects.contains_key(*path) && !matches!(way, Way::Build { .. }))
-            .collect();
-        let phase = progress.phase("obtaining inputs", Unit::Items, u64::try_from(open.len()).ok());
-        let admitted: Vec<(StorePath, WayKey, Result<Option<Object>, AdmitError>)> = open
-            .into_par_iter()
-            .map(|(path, way)| {
-                let object = admission.admit(path, way);
-                phase.advance(1);
-                (path.clone(), way.key(), object)
-            })
-            .collect();
-        let mut again = false;
-        for (path, way, result) in admitted {
-            match result {
-                Ok(Some(object)) => {
-                    objects.insert(path, object);
-                }
-                Ok(None) => {}
-                Err(error) if error.is_ours() => {
-                    return Err(ToolError::failed("keep an input", error));
-                }
-                Err(error) => {
-                    why.entry(path.clone()).or_default().push(error.to_string());
-                    if let AdmitError::Refused(finding) = error {
-                        findings.push(*finding);
+impl Gathering<'_> {
+    /// Plans for `targets` and obtains every input. A way that fails is ruled
+    /// out and the rest planned anew, so that each failure leads to the next
+    /// best way.
+    ///
+    /// # Errors
+    /// Only when *we* failed to keep an object.
+    pub fn run(&self, targets: &BTreeSet<StorePath>) -> Result<Gathered, ToolError> {
+        let Self { graph, answers, sources, store_dir, state, progress, .. } = *self;
+        let network_builders = self.network_builders && !self.offline;
+        let locator = Locator {
+            answers,
+            local: sources.local.as_deref(),
+            graph,
+            store_dir,
+            keys: &sources.keys,
+            offline: self.offline,
+            network_builders,
+        };
+        let admission = Admission {
+            answers,
+            local: sources.local.as_deref(),
+            http: &sources.http,
+            netrc: &sources.netrc,
+            graph,
+            store_dir,
+            state,
+        };
+        let goals = goals(targets, graph, network_builders);
+
+        let mut failed: BTreeSet<(StorePath, WayKey)> = BTreeSet::new();
+        let mut why: BTreeMap<StorePath, Vec<String>> = BTreeMap::new();
+        let mut objects: BTreeMap<StorePath, Object> = BTreeMap::new();
+        let mut findings = Vec::new();
+        loop {
+            let phase = progress.phase("asking for inputs", Unit::Items, None);
+            let mut plan = plan(&goals, graph, &locator, &failed);
+            drop(phase);
+            let open: Vec<(&StorePath, &Way)> = plan
+                .ways
+                .iter()
+                .filter(|(path, way)| {
+                    !objects.contains_key(*path) && !matches!(way, Way::Build { .. })
+                })
+                .collect();
+            let phase =
+                progress.phase("obtaining inputs", Unit::Items, u64::try_from(open.len()).ok());
+            let admitted: Vec<(StorePath, WayKey, Result<Option<Object>, AdmitError>)> = open
+                .into_par_iter()
+                .map(|(path, way)| {
+                    let object = admission.admit(path, way);
+                    phase.advance(1);
+                    (path.clone(), way.key(), object)
+                })
+                .collect();
+            let mut again = false;
+            for (path, way, result) in admitted {
+                match result {
+                    Ok(Some(object)) => {
+                        objects.insert(path, object);
                     }
-                    again |= failed.insert((path, way));
+                    Ok(None) => {}
+                    Err(error) if error.is_ours() => {
+                        return Err(ToolError::failed("keep an input", error));
+                    }
+                    Err(error) => {
+                        why.entry(path.clone()).or_default().push(error.to_string());
+                        if let AdmitError::Refused(finding) = error {
+                            findings.push(*finding);
+                        }
+                        again |= failed.insert((path, way));
+                    }
                 }
             }
-        }
-        if !again {
-            for (path, reasons) in &why {
-                if let Some(lack) = plan.lacking.get_mut(path) {
-                    lack.detail = format!("{} ({})", lack.detail, reasons.join("; "));
+            if !again {
+                for (path, reasons) in &why {
+                    if let Some(lack) = plan.lacking.get_mut(path) {
+                        lack.detail = format!("{} ({})", lack.detail, reasons.join("; "));
+                    }
                 }
+                return Ok(Gathered { plan, objects, findings });
             }
-            return Ok(Gathered { plan, objects, findings });
         }
     }
 }

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
 use self::builds::{BuildSettings, Builds, Done};
-use self::gathered::{Gathered, gather_inputs};
+use self::gathered::{Gathered, Gathering};
 use super::cli::RebuildArgs;
 use super::sources::Sources;
 use super::{Environment, ToolError};
@@ -77,9 +77,17 @@ pub fn run(
 
     let answers = Answers::new(&sources.client, &sources.caches, &store_dir, &sources.keys);
     let wanted: BTreeSet<StorePath> = targets.paths.clone();
-    let gathered = questions.install(|| {
-        gather_inputs(&wanted, &graph, &answers, &sources, &store_dir, &state, args, progress)
-    })?;
+    let gathering = Gathering {
+        graph: &graph,
+        answers: &answers,
+        sources: &sources,
+        store_dir: &store_dir,
+        state: &state,
+        network_builders: args.allow_network_builders,
+        offline: args.sources.offline,
+        progress,
+    };
+    let gathered = questions.install(|| gathering.run(&wanted))?;
 
     let shell = find_shell(args, environment, &sources, &gathered)?;
     let settings = settings(args, environment, shell.as_ref())?;
