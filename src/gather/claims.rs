@@ -52,6 +52,7 @@ pub fn collect(
                     references: known.info.references,
                 }),
                 standing: Standing::Untrusted { unknown_keys: Vec::new() },
+                contrast: Vec::new(),
             }),
             Ok(None) => {}
             Err(error) => found.remarks.push(format!("the local store cannot be read: {error}")),
@@ -103,6 +104,7 @@ impl Claims {
             path: realisation.out_path,
             contents: None,
             standing,
+            contrast: Vec::new(),
         });
     }
 }

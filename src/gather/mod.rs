@@ -17,6 +17,7 @@ pub mod claims;
 pub mod compression;
 pub mod credentials;
 pub mod database;
+pub mod differing;
 pub mod drv_files;
 pub mod fetch;
 pub mod fetch_plan;

@@ -18,6 +18,7 @@
 
 mod busybox;
 mod compare;
+mod differing;
 mod flake;
 mod material;
 mod nix;

@@ -46,7 +46,13 @@ pub fn read_answer(
         nar_size: narinfo.nar_size,
         references: narinfo.reference_set(),
     });
-    let claim = Claim { source: source.clone(), path: asked.clone(), contents, standing };
+    let claim = Claim {
+        source: source.clone(),
+        path: asked.clone(),
+        contents,
+        standing,
+        contrast: Vec::new(),
+    };
     Ok(Answer { claim, narinfo })
 }
 

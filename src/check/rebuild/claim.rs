@@ -136,6 +136,9 @@ pub struct Claim {
     pub contents: Option<Contents>,
     /// How much it weighs.
     pub standing: Standing,
+    /// If it differs from ours: in which files, as far as the claimed content
+    /// could be had.
+    pub contrast: Vec<String>,
 }
 
 impl Claim {

@@ -137,6 +137,7 @@ mod tests {
     fn trusted(seed: u8) -> Claim {
         Claim {
             source: Source::Cache("file:///c".into()),
+            contrast: Vec::new(),
             path: path("x"),
             contents: Some(contents(seed)),
             standing: Standing::Trusted { keys: vec!["k-1".into()] },

@@ -146,6 +146,9 @@ fn difference(path: &str, built: &StorePath, ours: &Contents, claim: &Claim) -> 
             }
         };
     }
+    for file in &claim.contrast {
+        finding = finding.with("file", file);
+    }
     finding
 }
 
@@ -182,6 +185,7 @@ mod tests {
     fn claim(seed: u8, standing: Standing) -> Claim {
         Claim {
             source: Source::Cache("file:///c".into()),
+            contrast: Vec::new(),
             path: path(0),
             contents: Some(contents(seed)),
             standing,

@@ -8,6 +8,7 @@
 
 pub mod answer;
 pub mod claim;
+pub mod contrast;
 pub mod examine;
 pub mod facts;
 pub mod judge;

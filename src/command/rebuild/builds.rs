@@ -101,6 +101,8 @@ pub struct Builds<'a> {
     pub store_dir: &'a StoreDir,
     /// Where progress is shown.
     pub progress: &'a Progress,
+    /// Whether an output has to be looked at when everything is built.
+    pub looked_at: &'a (dyn Fn(&BuiltOutput) -> bool + Sync),
 }
 
 /// What builds leave for later ones.
@@ -149,7 +151,8 @@ impl Builds<'_> {
         let mut done = self
             .try_build(drv_path, needs, shelf)
             .unwrap_or_else(|lack| Done::missing(lack.reason, lack.detail));
-        if !needs.values().any(|all| all.contains(drv_path)) {
+        let read = needs.values().any(|all| all.contains(drv_path));
+        if !read && !done.outputs.values().any(self.looked_at) {
             // Nobody will read these outputs; a large run would fill the disk.
             done.room = None;
         }

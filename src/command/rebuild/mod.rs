@@ -20,7 +20,7 @@ use self::gathered::{Gathered, Gathering};
 use super::cli::RebuildArgs;
 use super::sources::Sources;
 use super::{Environment, ToolError};
-use crate::build::{Executor, Limits, RootKind, SandboxExecutor, World};
+use crate::build::{BuiltOutput, Executor, Limits, RootKind, SandboxExecutor, World};
 use crate::check::rebuild::facts::{
     DerivationFacts, InputFacts, OutputFacts, Production, Rebuild, Role, SandboxFacts, WorldFact,
 };
@@ -28,6 +28,7 @@ use crate::check::rebuild::{Contents, examine, rules};
 use crate::check::{Finding, Reason};
 use crate::gather::answers::Answers;
 use crate::gather::claims;
+use crate::gather::differing;
 use crate::gather::drv_files::{DrvFileError, DrvFiles};
 use crate::gather::graph::{self, DerivationGraph};
 use crate::gather::inputs::Object;
@@ -93,7 +94,11 @@ pub fn run(
     let settings = settings(args, environment, shell.as_ref())?;
     let executor = SandboxExecutor::new(&state, SELF.into())
         .map_err(|error| ToolError::failed("prepare the sandbox", error))?;
+    let looked_at = |output: &BuiltOutput| {
+        differing::is_claimed_otherwise(&output.path, output.nar_hash, &answers)
+    };
     let builds = Builds {
+        looked_at: &looked_at,
         executor: &executor,
         graph: &graph,
         plan: &gathered.plan,
@@ -103,7 +108,13 @@ pub fn run(
     };
     let (done, objects) = builds.run(gathered.objects.clone());
 
-    let outcome = Outcome { graph: &graph, gathered: &gathered, done: &done, objects: &objects };
+    let outcome = Outcome {
+        graph: &graph,
+        gathered: &gathered,
+        done: &done,
+        objects: &objects,
+        state: &state,
+    };
     let mut rebuild = questions.install(|| outcome.facts(&wanted, &answers, &sources));
     rebuild.world = settings.world.name.to_owned();
     rebuild.sandbox.shell = shell.map(|shell| shell.facts);
@@ -229,6 +240,7 @@ struct Outcome<'a> {
     gathered: &'a Gathered,
     done: &'a BTreeMap<StorePath, Done>,
     objects: &'a BTreeMap<StorePath, Object>,
+    state: &'a StateDir,
 }
 
 impl Outcome<'_> {
@@ -307,7 +319,10 @@ impl Outcome<'_> {
                 &sources.keys,
                 sources.local.as_deref(),
             );
-            let about = std::mem::take(&mut claims.claims);
+            let mut about = std::mem::take(&mut claims.claims);
+            if let (Some(built), Some(ours)) = (built, &ours) {
+                differing::name_files(&mut about, ours, &built.host_path, answers, self.state);
+            }
             outputs.push(OutputFacts { name: name.clone(), path, ours, ca, claims: about });
             collected.push(claims);
         }
