@@ -226,15 +226,18 @@ impl Page {
             return;
         }
         self.heading("No answer");
+        // Outputs of one build share their reason: it is said once.
+        let mut by_reason: BTreeMap<(&str, &str, &str), Vec<&str>> = BTreeMap::new();
         for one in open {
-            let text = format!(
-                "{}: {} ({}): {}",
-                printable(&one.subject),
-                printable(&one.check),
-                one.reason,
-                printable(&one.detail)
-            );
-            self.marked(Tone::Doubtful, &text);
+            let key = (one.check.as_str(), one.reason.name(), one.detail.as_str());
+            by_reason.entry(key).or_default().push(&one.subject);
+        }
+        for ((check, reason, detail), subjects) in by_reason {
+            for subject in subjects {
+                self.marked(Tone::Doubtful, &printable(subject));
+            }
+            let text = format!("{} ({reason}): {}", printable(check), printable(detail));
+            self.indented(2 * INDENT, Tone::Plain, &text);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::check::rebuild::facts::{
     DerivationFacts, InputFacts, Origin, OutputFacts, Production, Rebuild, Role, WorldFact,
 };
 use crate::check::rebuild::{Claim, Contents, Source, Standing};
-use crate::check::{Examination, Verdict};
+use crate::check::{Examination, Reason, Verdict};
 use crate::nix::store_path::{StoreDir, StorePath};
 
 /// Lines of a failed build's log that are shown to people.
@@ -351,8 +351,8 @@ fn output_name(derivation: &DerivationFacts, output: &OutputFacts) -> String {
 
 /// One line on why an output has its result.
 fn claims_cell(derivation: &DerivationFacts, output: &OutputFacts) -> Cell {
-    if let Production::Missing { detail, .. } = &derivation.production {
-        return Cell::toned(Tone::Doubtful, detail.clone());
+    if let Production::Missing { reason, .. } = &derivation.production {
+        return Cell::toned(Tone::Doubtful, missing_words(*reason));
     }
     if output.claims.is_empty() {
         let text = if derivation.fixed {
@@ -365,6 +365,22 @@ fn claims_cell(derivation: &DerivationFacts, output: &OutputFacts) -> Cell {
     let claims: Vec<String> =
         output.claims.iter().map(|claim| claim_words(output, claim)).collect();
     claims.join("; ").into()
+}
+
+/// Why there is no output, in few words; the particulars are said below.
+const fn missing_words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::BuildFailed => "our build failed",
+        Reason::LimitReached => "our build was stopped at a limit",
+        Reason::InputMissing => "an input could not be had",
+        Reason::BlockedBy => "an input could not be built",
+        Reason::DerivationMissing => "a derivation is missing",
+        Reason::FetchImpossible => "plain fetching cannot make it",
+        Reason::Offline => "it would have to be fetched",
+        Reason::Environment => "this machine could not build it",
+        Reason::Unsupported => "it needs what is not supported",
+        _ => "it could not be built",
+    }
 }
 
 fn claim_words(output: &OutputFacts, claim: &Claim) -> String {
