@@ -22,7 +22,8 @@ pub struct SourceOptions {
     /// Also read the local Nix store, read-only; ROOT for a chroot store
     #[arg(long, value_name = "ROOT", num_args = 0..=1, require_equals = true)]
     pub local_store: Option<Option<PathBuf>>,
-    /// Take substituters, trusted-public-keys and netrc-file from a nix.conf
+    /// Take substituters, trusted-public-keys, netrc-file and ssl-cert-file
+    /// from a nix.conf
     #[arg(long, value_name = "FILE")]
     pub nix_conf: Option<PathBuf>,
     /// Credentials for caches

@@ -73,9 +73,12 @@ impl Sources {
             let key = CACHE_NIXOS_ORG_KEY.parse::<PublicKey>().and_then(|key| trusted.insert(key));
             key.map_err(|error| ToolError::failed("use the default key", error))?;
         }
-        let netrc = options.netrc_file.clone().or_else(|| conf.and_then(|conf| conf.netrc_file));
+        let (conf_netrc, conf_ca) =
+            conf.map_or((None, None), |conf| (conf.netrc_file, conf.ca_file));
+        let netrc = options.netrc_file.clone().or(conf_netrc);
         let netrc = read_netrc(netrc.as_deref(), environment)?;
-        let http = http(options, &caches, environment)?;
+        let ca_file = options.ca_file.clone().or(conf_ca);
+        let http = http(options.offline, ca_file.as_deref(), &caches, environment)?;
         let client = CacheClient::new(http.clone(), netrc.clone(), store_dir.clone());
         let local = options
             .local_store
@@ -128,7 +131,8 @@ fn read_netrc(file: Option<&Path>, environment: &Environment) -> Result<Netrc, T
 }
 
 fn http(
-    options: &SourceOptions,
+    offline: bool,
+    ca_file: Option<&Path>,
     caches: &[AskedCache],
     environment: &Environment,
 ) -> Result<HttpClient, ToolError> {
@@ -136,9 +140,7 @@ fn http(
         |name: &str| environment.variable(name).map(|value| value.to_string_lossy().into_owned());
     let proxies = Proxies::parse(variable)
         .map_err(|error| ToolError::failed("use the proxy of the environment", error))?;
-    let ca_certificates = options
-        .ca_file
-        .as_ref()
+    let ca_certificates = ca_file
         .map(|file| {
             read_ca_file(&environment.absolute(file)).map_err(|error| {
                 ToolError::failed(format!("read the certificates in '{}'", file.display()), error)
@@ -146,7 +148,7 @@ fn http(
         })
         .transpose()?;
     Ok(HttpClient::new(HttpOptions {
-        offline: options.offline,
+        offline,
         ca_certificates,
         proxies,
         named_origins: caches.iter().filter_map(|cache| cache.url.origin()).collect(),
