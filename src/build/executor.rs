@@ -2,9 +2,7 @@
 //! the sandbox of our own that does.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::DirBuilder;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
@@ -33,9 +31,6 @@ use super::sandbox::root::{
 use super::sandbox::session::{End, Supervisor};
 use super::seccomp;
 use super::users::{BuildUser, BuildUsers};
-
-/// Where the outputs of a build lie in its directory.
-const OUTPUTS: &str = "outputs";
 
 /// Something that can build a derivation.
 ///
@@ -219,7 +214,7 @@ impl Executor for SandboxExecutor<'_> {
         let store = open_directory(&assembled.path.join(&assembled.store))?;
         let plan = plan(job, &start, assembled, &user, network)?;
         let terminal = Terminal::open(user.uid)?;
-        let mut log = LogWriter::create(room.path().join("log"))?;
+        let mut log = LogWriter::new(room.path().join("log"));
         let supervisor = self.supervisor()?;
         let (end, duration) = supervisor.run(&plan, terminal, &job.limits, &mut log)?;
         self.keep_supervisor(supervisor);
@@ -228,17 +223,14 @@ impl Executor for SandboxExecutor<'_> {
         let outcome = match end {
             End::Failure(reason) => Err(reason),
             End::Success => {
-                let outputs = room.path().join(OUTPUTS);
-                DirBuilder::new().mode(0o700).create(&outputs).map_err(|source| {
-                    BuildError::Path { action: "make the directory", path: outputs.clone(), source }
-                })?;
                 finish(&FinishRequest {
                     job,
                     options: &options,
                     name: name_of(&job.drv_path).unwrap_or_else(|| job.drv_path.name()),
                     scratch: &start.scratch,
                     store: store.as_fd(),
-                    dest_dir: &outputs,
+                    // Nothing in it has the name of a store object.
+                    dest_dir: room.path(),
                     build_uid: user.uid,
                     leaky: network,
                 })?

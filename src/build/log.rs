@@ -5,9 +5,9 @@
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::nix::hash::{Hash, HashAlgorithm, Hasher};
 
@@ -31,26 +31,19 @@ pub struct LogFile {
 /// A log that is being written.
 pub struct LogWriter {
     path: PathBuf,
-    file: File,
+    /// Made with the first byte: many builds say nothing.
+    file: Option<File>,
     size: u64,
     hasher: Hasher,
     tail: Tail,
 }
 
 impl LogWriter {
-    /// Starts the log in a new private file.
-    ///
-    /// # Errors
-    /// A file that cannot be made.
-    pub fn create(path: PathBuf) -> Result<Self, BuildError> {
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let file = file.map_err(|source| BuildError::Path {
-            action: "create",
-            path: path.clone(),
-            source,
-        })?;
+    /// Starts the log at `path`, where nothing is yet.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
         let hasher = Hasher::new(HashAlgorithm::Sha256);
-        Ok(Self { path, file, size: 0, hasher, tail: Tail::default() })
+        Self { path, file: None, size: 0, hasher, tail: Tail::default() }
     }
 
     /// Takes the next bytes, up to `limit` in all; answers whether they fitted.
@@ -61,11 +54,12 @@ impl LogWriter {
         let left = limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.size));
         let fitting = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
         let taken = bytes.get(..fitting).unwrap_or_default();
-        self.file.write_all(taken).map_err(|source| BuildError::Path {
-            action: "write",
-            path: self.path.clone(),
-            source,
-        })?;
+        let failed = |source| BuildError::Path { action: "write", path: self.path.clone(), source };
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(private(&self.path).map_err(failed)?),
+        };
+        file.write_all(taken).map_err(failed)?;
         self.hasher.update(taken);
         self.tail.feed(taken);
         self.size = self.size.saturating_add(u64::try_from(fitting).unwrap_or(u64::MAX));
@@ -83,13 +77,26 @@ impl LogWriter {
         named: impl FnOnce(&Hash) -> PathBuf,
     ) -> Result<(LogFile, Vec<String>), BuildError> {
         let path = named(&self.hasher.finish());
-        std::fs::rename(&self.path, &path).map_err(|source| BuildError::Path {
+        let moved = if self.file.is_some() {
+            std::fs::rename(&self.path, &path)
+        } else {
+            match private(&path) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+                made => made.map(drop),
+            }
+        };
+        moved.map_err(|source| BuildError::Path {
             action: "move the log to",
             path: path.clone(),
             source,
         })?;
         Ok((LogFile { path, size: self.size }, self.tail.lines()))
     }
+}
+
+/// Makes a file that only we may read.
+fn private(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Keeps the last lines of a stream of bytes.
