@@ -5,8 +5,9 @@
 //! signatures, never from the fact that the object is here.
 //!
 //! Trees are renamed into place whole, but not synced file by file: that would
-//! cost more than fetching them again. What was written before the machine was
-//! last started is therefore hashed once more before it is used.
+//! cost more than fetching them again. An object is therefore hashed once more
+//! by every run that uses it: what a crash, a failing disk or somebody's hand
+//! made of it meanwhile is no object.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -27,9 +28,6 @@ const RECORD: &str = "record.json";
 
 /// The tree itself: a file, a directory or a link.
 const TREE: &str = "tree";
-
-/// Names the machine's current start.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// What is recorded with a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,8 +56,6 @@ struct Record {
     references: BTreeSet<String>,
     content_address: Option<String>,
     origin: String,
-    /// The start of the machine in which the tree was last hashed.
-    boot: String,
 }
 
 /// An object at hand.
@@ -91,8 +87,7 @@ impl Objects {
 
     /// The object of that store path and NAR hash, if it is at hand.
     ///
-    /// `rehash` hashes a tree; it is asked when the object was last hashed
-    /// before the machine started, and an object that then differs is removed.
+    /// `rehash` hashes a tree; an object that then differs is removed.
     ///
     /// # Errors
     /// A room that cannot be read, or what `rehash` says.
@@ -112,27 +107,22 @@ impl Objects {
         let tree = place.join(TREE);
         let known = serde_json::from_slice::<Record>(&bytes)
             .ok()
-            .and_then(|record| Some((record.info()?, record.boot)))
-            .filter(|(info, _)| info.path == *path && info.nar_hash == *nar_hash)
+            .and_then(|record| record.info())
+            .filter(|info| info.path == *path && info.nar_hash == *nar_hash)
             .filter(|_| tree.symlink_metadata().is_ok());
-        let Some((info, boot)) = known else {
+        let Some(info) = known else {
             discard(&place)?;
             return Ok(None);
         };
-        let now = boot_id();
-        if now.is_empty() || boot != now {
-            if rehash(&tree)? != *nar_hash {
-                discard(&place)?;
-                return Ok(None);
-            }
-            write_record(&place, &info)?;
-        } else {
-            // The age of the record is when the object was last of use.
-            let _ = std::fs::File::options()
-                .append(true)
-                .open(&file)
-                .and_then(|record| record.set_modified(std::time::SystemTime::now()));
+        if rehash(&tree)? != *nar_hash {
+            discard(&place)?;
+            return Ok(None);
         }
+        // The age of the record is when the object was last of use.
+        let _ = std::fs::File::options()
+            .append(true)
+            .open(&file)
+            .and_then(|record| record.set_modified(std::time::SystemTime::now()));
         Ok(Some(StoredObject { info, tree }))
     }
 
@@ -214,7 +204,6 @@ fn write_record(place: &Path, info: &ObjectInfo) -> Result<(), StateError> {
         references: info.references.iter().map(ToString::to_string).collect(),
         content_address: info.content_address.clone(),
         origin: info.origin.clone(),
-        boot: boot_id(),
     };
     let bytes = serde_json::to_vec(&record)
         .map_err(|error| StateError::Damaged { path: file.clone(), problem: error.to_string() })?;
@@ -253,11 +242,6 @@ fn discard(place: &Path) -> Result<(), StateError> {
     remove_tree(place).map_err(|source| StateError::io("remove", place, source))
 }
 
-/// Names the machine's current start; empty where that cannot be told.
-fn boot_id() -> String {
-    std::fs::read_to_string(BOOT_ID).map(|id| id.trim().to_owned()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,7 +261,11 @@ mod tests {
     }
 
     fn never(_: &Path) -> Result<NarHash, StateError> {
-        panic!("hashed again without need")
+        panic!("hashed without need")
+    }
+
+    fn is(hash: NarHash) -> impl Fn(&Path) -> Result<NarHash, StateError> {
+        move |_| Ok(hash)
     }
 
     #[test]
@@ -292,7 +280,7 @@ mod tests {
             std::fs::write(staged.tree(), content).unwrap();
             staged.commit(info(content)).unwrap();
         }
-        let found = objects.lookup(&one.path, &one.nar_hash, never).unwrap().unwrap();
+        let found = objects.lookup(&one.path, &one.nar_hash, is(one.nar_hash)).unwrap().unwrap();
         assert_eq!(found.info, one);
         assert_eq!(std::fs::read(&found.tree).unwrap(), b"one");
         let three = info(b"three");
@@ -302,33 +290,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_than_the_last_start_is_hashed_again() {
+    fn what_has_another_hash_by_now_is_no_object() {
         let place = tempfile::tempdir().unwrap();
         let state = StateDir::open(place.path()).unwrap();
         let objects = state.objects();
         let one = info(b"one");
-        let other = info(b"other").nar_hash;
-        let age = |info: &ObjectInfo| {
-            let file = objects.place(&info.path, &info.nar_hash).join(RECORD);
-            let text = std::fs::read_to_string(&file).unwrap();
-            std::fs::write(&file, text.replace(&boot_id(), "an earlier start")).unwrap();
-        };
         let staged = objects.stage().unwrap();
         std::fs::write(staged.tree(), b"one").unwrap();
-        staged.commit(one.clone()).unwrap();
-        age(&one);
-        let mut asked = 0;
-        for _ in 0..2 {
-            let found = objects.lookup(&one.path, &one.nar_hash, |_| {
-                asked += 1;
-                Ok::<_, StateError>(one.nar_hash)
-            });
-            assert!(found.unwrap().is_some());
-        }
-        assert_eq!(asked, 1);
-        age(&one);
-        let found = objects.lookup(&one.path, &one.nar_hash, |_| Ok::<_, StateError>(other));
-        assert_eq!(found.unwrap(), None);
+        let tree = staged.commit(one.clone()).unwrap().tree;
+        let other = info(b"other").nar_hash;
+        assert_eq!(objects.lookup(&one.path, &one.nar_hash, is(other)).unwrap(), None);
+        assert!(!tree.exists());
         assert_eq!(objects.lookup(&one.path, &one.nar_hash, never).unwrap(), None);
     }
 
