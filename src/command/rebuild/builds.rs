@@ -16,7 +16,7 @@ use crate::check::{Finding, Reason};
 use crate::gather::graph::DerivationGraph;
 use crate::gather::inputs::plan::Plan;
 use crate::gather::inputs::{Lack, Object, Way};
-use crate::nix::derivation::{Derivation, name_of, resolve};
+use crate::nix::derivation::{Derivation, Output, name_of, resolve};
 use crate::nix::store_path::{StoreDir, StorePath};
 use crate::report::Progress;
 use crate::state::BuildDir;
@@ -116,6 +116,20 @@ struct Shelf {
     failed: BTreeMap<StorePath, (StorePath, String)>,
 }
 
+impl Shelf {
+    /// Puts an output at hand. Of several derivations that turn out to make
+    /// one content-addressed path, the first by name is named as its origin.
+    fn offer(&mut self, drv_path: &StorePath, output: &BuiltOutput) {
+        let kept = self.objects.get(&output.path).is_some_and(|known| match &known.origin {
+            Origin::Rebuilt { drv_path: other } => other <= drv_path,
+            _ => true,
+        });
+        if !kept {
+            self.objects.insert(output.path.clone(), rebuilt(drv_path, output));
+        }
+    }
+}
+
 impl Builds<'_> {
     /// Builds every node of the plan. Gives what came of each, and all objects
     /// that were at hand in the end.
@@ -170,17 +184,23 @@ impl Builds<'_> {
         }
         for (name, output) in &done.outputs {
             shelf.realised.insert((drv_path.clone(), name.clone()), output.path.clone());
-            // Where others claim this output, builds read what is claimed.
-            let claimed = self
-                .plan
-                .ways
-                .get(&output.path)
-                .is_some_and(|way| !matches!(way, Way::Build { .. }));
-            if !claimed {
-                shelf.objects.insert(output.path.clone(), rebuilt(drv_path, output));
+            if read && self.reads_from(drv_path, &output.path) {
+                shelf.offer(drv_path, output);
             }
         }
         done
+    }
+
+    /// Whether builds read the output at `path` that `drv_path` made. Where
+    /// others claim it, they read what is claimed; where several derivations
+    /// make one path, they read what the planned one made.
+    fn reads_from(&self, drv_path: &StorePath, path: &StorePath) -> bool {
+        match self.plan.ways.get(path) {
+            Some(Way::Build { drv_path: planned }) => planned == drv_path,
+            Some(_) => false,
+            // Only the build could tell the path.
+            None => true,
+        }
     }
 
     fn try_build(
@@ -210,6 +230,14 @@ impl Builds<'_> {
             let derivation = self.resolved(drv_path, derivation, &shelf)?;
             let roots = node.inputs.iter().chain(&derivation.input_srcs);
             let inputs = self.closure(roots, &shelf)?;
+            let own = derivation.outputs.values().filter_map(Output::path);
+            if let Some(own) = own.into_iter().find(|path| inputs.contains_key(*path)) {
+                let own = self.store_dir.full(own);
+                return Err(lack(
+                    Reason::Unsupported,
+                    format!("its inputs are claimed to refer to {own}, which it is to make"),
+                ));
+            }
             (derivation, inputs)
         };
         let outputs = derivation
