@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::cache::{CacheClient, CacheUrl, NarInfoAnswer};
 use crate::check::rebuild::{Answer, Claim, Source, Standing, read_answer, rules};
 use crate::check::{Finding, Inconclusive, Reason};
+use crate::nix::realisation::DrvOutput;
 use crate::nix::signature::TrustedKeys;
 use crate::nix::store_path::{StoreDir, StorePath};
 
@@ -47,6 +48,8 @@ pub struct Answers<'a> {
     store_dir: &'a StoreDir,
     keys: &'a TrustedKeys,
     known: Mutex<BTreeMap<(usize, StorePath), Arc<CacheAnswer>>>,
+    /// Questions about realisations that were left unanswered, and why.
+    open_realisations: Mutex<BTreeMap<(usize, String), String>>,
 }
 
 impl<'a> Answers<'a> {
@@ -59,7 +62,15 @@ impl<'a> Answers<'a> {
         keys: &'a TrustedKeys,
     ) -> Self {
         let silences = caches.iter().map(|_| AtomicU32::new(0)).collect();
-        Self { client, caches, silences, store_dir, keys, known: Mutex::default() }
+        Self {
+            client,
+            caches,
+            silences,
+            store_dir,
+            keys,
+            known: Mutex::default(),
+            open_realisations: Mutex::default(),
+        }
     }
 
     /// How many caches there are.
@@ -78,6 +89,12 @@ impl<'a> Answers<'a> {
     #[must_use]
     pub const fn client(&self) -> &CacheClient {
         self.client
+    }
+
+    /// The store directory that questions are about.
+    #[must_use]
+    pub const fn store_dir(&self) -> &StoreDir {
+        self.store_dir
     }
 
     /// A cache by its place.
@@ -105,27 +122,11 @@ impl<'a> Answers<'a> {
     }
 
     fn ask_anew(&self, cache: usize, path: &StorePath) -> CacheAnswer {
-        let (Some(asked), Some(silence)) = (self.caches.get(cache), self.silences.get(cache))
-        else {
-            return CacheAnswer::Absent;
-        };
-        if silence.load(Ordering::Relaxed) >= MAX_SILENCE {
-            return CacheAnswer::Unreachable(
-                "it left earlier questions of this run unanswered".to_owned(),
-            );
-        }
-        let answer = self.client.narinfo(&asked.url, path);
-        match answer {
-            NarInfoAnswer::Unreachable(why) => {
-                silence.fetch_add(1, Ordering::Relaxed);
-                CacheAnswer::Unreachable(why)
-            }
-            NarInfoAnswer::Absent => {
-                silence.store(0, Ordering::Relaxed);
-                CacheAnswer::Absent
-            }
+        let Some(asked) = self.caches.get(cache) else { return CacheAnswer::Absent };
+        match self.put(cache, |client, url| client.narinfo(url, path)) {
+            NarInfoAnswer::Unreachable(why) => CacheAnswer::Unreachable(why),
+            NarInfoAnswer::Absent => CacheAnswer::Absent,
             NarInfoAnswer::Present(bytes) => {
-                silence.store(0, Ordering::Relaxed);
                 let source = Source::Cache(asked.url.to_string());
                 match read_answer(&bytes, path, &source, self.store_dir, self.keys) {
                     Ok(answer) => CacheAnswer::Known(Box::new(answer)),
@@ -133,6 +134,52 @@ impl<'a> Answers<'a> {
                 }
             }
         }
+    }
+
+    /// The realisation of `id` as a cache serves it; `None` if it has none. A
+    /// question left unanswered is among the [`silences`](Self::silences).
+    #[must_use]
+    pub fn realisation(&self, cache: usize, id: &DrvOutput) -> Option<Vec<u8>> {
+        match self.put(cache, |client, url| client.realisation(url, id)) {
+            NarInfoAnswer::Present(bytes) => Some(bytes),
+            NarInfoAnswer::Absent => None,
+            NarInfoAnswer::Unreachable(why) => {
+                let mut open =
+                    self.open_realisations.lock().unwrap_or_else(PoisonError::into_inner);
+                open.insert((cache, id.to_string()), why);
+                None
+            }
+        }
+    }
+
+    /// Puts a question to a cache, unless it is down.
+    fn put(
+        &self,
+        cache: usize,
+        question: impl FnOnce(&CacheClient, &CacheUrl) -> NarInfoAnswer,
+    ) -> NarInfoAnswer {
+        let (Some(asked), Some(silence)) = (self.caches.get(cache), self.silences.get(cache))
+        else {
+            return NarInfoAnswer::Absent;
+        };
+        if silence.load(Ordering::Relaxed) >= MAX_SILENCE {
+            // A cache that never answered gives one reason for all questions.
+            let why = match self.client.cache_info(&asked.url) {
+                Err(error) => error.to_string(),
+                Ok(_) => "it left earlier questions of this run unanswered".to_owned(),
+            };
+            return NarInfoAnswer::Unreachable(why);
+        }
+        let answer = question(self.client, &asked.url);
+        match answer {
+            NarInfoAnswer::Unreachable(_) => {
+                silence.fetch_add(1, Ordering::Relaxed);
+            }
+            NarInfoAnswer::Absent | NarInfoAnswer::Present(_) => {
+                silence.store(0, Ordering::Relaxed);
+            }
+        }
+        answer
     }
 
     /// Every cache's claim about `path`.
@@ -166,16 +213,20 @@ impl<'a> Answers<'a> {
     #[must_use]
     pub fn silences(&self) -> (Vec<Inconclusive>, Vec<String>) {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let realisations = self.open_realisations.lock().unwrap_or_else(PoisonError::into_inner);
+        let narinfos = known.iter().filter_map(|((cache, path), answer)| match &**answer {
+            CacheAnswer::Unreachable(why) => Some((cache, "claim", self.store_dir.full(path), why)),
+            _ => None,
+        });
+        let realisations =
+            realisations.iter().map(|((cache, id), why)| (cache, "realisation", id.clone(), why));
         let (mut open, mut remarks) = (Vec::new(), BTreeMap::new());
-        for ((cache, path), answer) in &*known {
-            let (Some(asked), CacheAnswer::Unreachable(why)) = (self.caches.get(*cache), &**answer)
-            else {
-                continue;
-            };
+        for (cache, what, subject, why) in narinfos.chain(realisations) {
+            let Some(asked) = self.caches.get(*cache) else { continue };
             if asked.named {
                 open.push(Inconclusive {
-                    subject: self.store_dir.full(path),
-                    check: format!("claim of {}", asked.url),
+                    subject,
+                    check: format!("{what} of {}", asked.url),
                     reason: Reason::Unreachable,
                     detail: why.clone(),
                 });

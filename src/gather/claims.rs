@@ -1,10 +1,9 @@
 //! Who claims what about an output.
 
 use super::answers::{Answers, CacheAnswer};
-use super::cache::NarInfoAnswer;
 use super::local_store::LocalStore;
-use crate::check::Finding;
 use crate::check::rebuild::{Claim, Contents, Source, Standing, rules};
+use crate::check::{Finding, Inconclusive, Reason};
 use crate::nix::realisation::{DrvOutput, Realisation};
 use crate::nix::signature::TrustedKeys;
 use crate::nix::store_path::StorePath;
@@ -16,8 +15,8 @@ pub struct Claims {
     pub claims: Vec<Claim>,
     /// Malformed realisations.
     pub findings: Vec<Finding>,
-    /// A local store that cannot be read.
-    pub remarks: Vec<String>,
+    /// A local store that was asked for and cannot be read.
+    pub unanswered: Vec<Inconclusive>,
 }
 
 /// Asks every cache and the local store about the output at `path`, and about
@@ -44,7 +43,7 @@ pub fn collect(
     if let (Some(local), Some(path)) = (local, path) {
         match local.query(path) {
             Ok(Some(known)) => found.claims.push(Claim {
-                source: Source::LocalStore(local.root().display().to_string()),
+                source: source(local),
                 path: path.clone(),
                 contents: Some(Contents {
                     nar_hash: known.info.nar_hash,
@@ -55,10 +54,20 @@ pub fn collect(
                 contrast: Vec::new(),
             }),
             Ok(None) => {}
-            Err(error) => found.remarks.push(format!("the local store cannot be read: {error}")),
+            Err(error) => found.unanswered.push(Inconclusive {
+                subject: answers.store_dir().full(path),
+                check: format!("claim of {}", source(local)),
+                reason: Reason::Unreachable,
+                detail: error.to_string(),
+            }),
         }
     }
     found
+}
+
+/// How claims name the local store.
+fn source(local: &LocalStore) -> Source {
+    Source::LocalStore(local.root().display().to_string())
 }
 
 impl Claims {
@@ -72,7 +81,7 @@ impl Claims {
         keys: &TrustedKeys,
     ) {
         let Some(url) = answers.cache(cache) else { return };
-        let NarInfoAnswer::Present(bytes) = answers.client().realisation(url, id) else { return };
+        let Some(bytes) = answers.realisation(cache, id) else { return };
         let read = Realisation::parse(&bytes).and_then(|found| found.check_id(id).map(|()| found));
         let realisation = match read {
             Ok(realisation) => realisation,

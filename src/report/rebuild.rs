@@ -9,7 +9,7 @@ use super::view::{Cell, Column, Section, Table, Tone, View};
 use crate::check::rebuild::facts::{
     DerivationFacts, InputFacts, Origin, OutputFacts, Production, Rebuild, Role, WorldFact,
 };
-use crate::check::rebuild::{Claim, Contents, Source, Standing};
+use crate::check::rebuild::{Basis, Claim, Contents, Source, Standing};
 use crate::check::{Examination, Reason, Verdict};
 use crate::nix::store_path::{StoreDir, StorePath};
 
@@ -162,7 +162,7 @@ fn derivation_part<'a>(derivation: &'a DerivationFacts, store_dir: &StoreDir) ->
         drv_path: store_dir.full(&derivation.drv_path),
         system: &derivation.system,
         role: derivation.role.name(),
-        fixed_output: derivation.fixed,
+        fixed_output: derivation.basis == Basis::Fixed,
         production,
         origin,
         failure,
@@ -355,7 +355,7 @@ fn claims_cell(derivation: &DerivationFacts, output: &OutputFacts) -> Cell {
         return Cell::toned(Tone::Doubtful, missing_words(*reason));
     }
     if output.claims.is_empty() {
-        let text = if derivation.fixed {
+        let text = if derivation.basis == Basis::Fixed {
             "has the hash its derivation fixes"
         } else {
             "nobody claims anything about it"
@@ -363,7 +363,7 @@ fn claims_cell(derivation: &DerivationFacts, output: &OutputFacts) -> Cell {
         return Cell::toned(Tone::Dim, text);
     }
     let claims: Vec<String> =
-        output.claims.iter().map(|claim| claim_words(output, claim)).collect();
+        output.claims.iter().map(|claim| claim_words(derivation.basis, output, claim)).collect();
     claims.join("; ").into()
 }
 
@@ -383,9 +383,12 @@ const fn missing_words(reason: Reason) -> &'static str {
     }
 }
 
-fn claim_words(output: &OutputFacts, claim: &Claim) -> String {
+fn claim_words(basis: Basis, output: &OutputFacts, claim: &Claim) -> String {
     let keys = claim.standing.keys().join(", ");
     match (&claim.standing, equal(output, claim)) {
+        (Standing::Trusted { .. }, Some(true)) if !basis.supports(claim) => {
+            format!("{keys} signed that path, but not as this output")
+        }
         (Standing::Trusted { .. }, Some(true)) => format!("equals what {keys} signed"),
         (Standing::Trusted { .. }, Some(false)) => format!("{keys} signed other content"),
         (Standing::Trusted { .. }, None) => format!("{keys} signed a claim"),

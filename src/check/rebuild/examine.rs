@@ -1,7 +1,7 @@
 //! From what a rebuild found out to its outcomes.
 
 use super::facts::{DerivationFacts, OutputFacts, Production, Rebuild, Role};
-use super::judge::{OutputStatus, forgeries, judge};
+use super::judge::{Basis, OutputStatus, forgeries, judge};
 use crate::check::{
     Coverage, Examination, Finding, Inconclusive, NotRun, Reason, Subject, Verdict,
 };
@@ -59,7 +59,9 @@ fn examine_output(
     let (status, findings, open) = outcome(derivation, output, &id);
     let answered = open.is_none();
     if derivation.role == Role::Input && !answered {
-        // What nobody claims about an input was not asked.
+        // What nobody claims about an input was not asked; what is wrong with
+        // a claim about it is wrong all the same.
+        examination.findings.extend(findings);
         return;
     }
     let verdict = status.map_or(Verdict::Inconclusive, OutputStatus::verdict);
@@ -95,10 +97,12 @@ fn outcome(
         let detail = "the build ended without this output".to_owned();
         return (None, Vec::new(), Some(unanswered(Reason::BuildFailed, detail)));
     };
-    let judgement = judge(id, built, ours, derivation.fixed, &output.claims);
+    let judgement = judge(id, built, ours, derivation.basis, &output.claims);
     let open = (judgement.status == OutputStatus::NoReference).then(|| {
         let detail = if output.claims.is_empty() {
             "no cache claims anything about this output"
+        } else if derivation.basis == Basis::Realisations {
+            "no realisation of this output is signed by a trusted key"
         } else {
             "no claim about this output is signed by a trusted key"
         };
@@ -150,7 +154,7 @@ mod tests {
             drv_path: path("x.drv"),
             system: "x86_64-linux".into(),
             role,
-            fixed: false,
+            basis: Basis::Claims,
             production,
             outputs: vec![OutputFacts {
                 name: "out".into(),

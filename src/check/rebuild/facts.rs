@@ -1,6 +1,7 @@
 //! What a rebuild found out, before anything is judged.
 
 use super::claim::{Claim, Contents};
+use super::judge::Basis;
 use crate::check::{Finding, Inconclusive, Reason};
 use crate::nix::store_path::StorePath;
 
@@ -21,7 +22,7 @@ pub struct Rebuild {
     pub inputs: Vec<InputFacts>,
     /// What went wrong on the way: bad answers of caches, bad derivations.
     pub findings: Vec<Finding>,
-    /// Questions to named caches that got no answer.
+    /// Questions to named caches and the local store that got no answer.
     pub unanswered: Vec<Inconclusive>,
     /// Questions to default caches that got no answer; they change nothing.
     pub remarks: Vec<String>,
@@ -87,8 +88,8 @@ pub struct DerivationFacts {
     pub system: String,
     /// Why it is here.
     pub role: Role,
-    /// Whether its output is fixed by a hash.
-    pub fixed: bool,
+    /// What its outputs are judged by.
+    pub basis: Basis,
     /// What came of building it.
     pub production: Production,
     /// Its outputs, by name.

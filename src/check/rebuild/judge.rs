@@ -44,6 +44,28 @@ impl OutputStatus {
     }
 }
 
+/// What says what the content of an output should be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Basis {
+    /// Its path follows from its derivation: claims about the path.
+    #[default]
+    Claims,
+    /// Its derivation fixes its hash.
+    Fixed,
+    /// Its path follows from its content: only realisations say which path is
+    /// the derivation's. That somebody signed what lies at the path we built
+    /// says nothing of where it came from.
+    Realisations,
+}
+
+impl Basis {
+    /// Whether `claim`, if it equals ours, says that others built the same.
+    #[must_use]
+    pub const fn supports(self, claim: &Claim) -> bool {
+        !matches!(self, Self::Realisations) || claim.contents.is_none()
+    }
+}
+
 /// The judgement over one output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
@@ -55,22 +77,22 @@ pub struct Judgement {
 
 /// Judges `ours`, the content we built for the output `path`, by `claims`.
 ///
-/// `fixed` says that the content was already proven by the hash its derivation
-/// fixes; such an output passes without a claim, but a trusted claim that
-/// differs or a forged one still fails it.
+/// Fixed content was already proven by the hash its derivation fixes; such an
+/// output passes without a claim, but a trusted claim that differs or a forged
+/// one still fails it.
 #[must_use]
 pub fn judge(
     path: &str,
     built: &StorePath,
     ours: &Contents,
-    fixed: bool,
+    basis: Basis,
     claims: &[Claim],
 ) -> Judgement {
     let mut findings = Vec::new();
     let (mut equal, mut differs, mut forged) = (false, false, false);
     for claim in claims {
         match &claim.standing {
-            Standing::Trusted { .. } if claim.equals(built, ours) => equal = true,
+            Standing::Trusted { .. } if claim.equals(built, ours) => equal |= basis.supports(claim),
             Standing::Trusted { .. } => {
                 differs = true;
                 findings.push(difference(path, built, ours, claim));
@@ -97,7 +119,7 @@ pub fn judge(
         OutputStatus::Forged
     } else if differs {
         OutputStatus::Differs
-    } else if fixed {
+    } else if basis == Basis::Fixed {
         OutputStatus::FixedByHash
     } else if equal {
         OutputStatus::Reproduced
@@ -208,8 +230,8 @@ mod tests {
         claim(seed, Standing::UnsortedReferences { keys: vec!["k-1".into()] })
     }
 
-    fn status(fixed: bool, claims: &[Claim]) -> OutputStatus {
-        judge("/nix/store/x", &path(0), &contents(1), fixed, claims).status
+    fn status(basis: Basis, claims: &[Claim]) -> OutputStatus {
+        judge("/nix/store/x", &path(0), &contents(1), basis, claims).status
     }
 
     #[test]
@@ -230,30 +252,48 @@ mod tests {
             (vec![unsorted(1)], NoReference),
             (vec![unsorted(2), trusted(1)], Reproduced),
         ] {
-            assert_eq!(status(false, &claims), wanted, "{claims:?}");
+            assert_eq!(status(Basis::Claims, &claims), wanted, "{claims:?}");
         }
     }
 
     #[test]
     fn fixed_outputs_pass_alone_but_not_against_a_trusted_claim() {
-        assert_eq!(status(true, &[]), OutputStatus::FixedByHash);
-        assert_eq!(status(true, &[untrusted(2)]), OutputStatus::FixedByHash);
-        assert_eq!(status(true, &[trusted(2)]), OutputStatus::Differs);
-        assert_eq!(status(true, &[forged(1)]), OutputStatus::Forged);
+        assert_eq!(status(Basis::Fixed, &[]), OutputStatus::FixedByHash);
+        assert_eq!(status(Basis::Fixed, &[untrusted(2)]), OutputStatus::FixedByHash);
+        assert_eq!(status(Basis::Fixed, &[trusted(2)]), OutputStatus::Differs);
+        assert_eq!(status(Basis::Fixed, &[forged(1)]), OutputStatus::Forged);
+    }
+
+    #[test]
+    fn only_realisations_say_what_a_content_addressed_output_is() {
+        let realisation = |standing| Claim { contents: None, ..claim(0, standing) };
+        let signed = || Standing::Trusted { keys: vec!["k-1".into()] };
+        let elsewhere = Claim { path: path(9), ..realisation(signed()) };
+        let unsigned = realisation(Standing::Untrusted { unknown_keys: vec![] });
+        for (claims, wanted) in [
+            (vec![trusted(1)], OutputStatus::NoReference),
+            (vec![trusted(1), unsigned], OutputStatus::NoReference),
+            (vec![realisation(signed())], OutputStatus::Reproduced),
+            (vec![trusted(1), realisation(signed())], OutputStatus::Reproduced),
+            (vec![trusted(1), elsewhere], OutputStatus::Differs),
+            (vec![trusted(2), realisation(signed())], OutputStatus::Differs),
+        ] {
+            assert_eq!(status(Basis::Realisations, &claims), wanted, "{claims:?}");
+        }
     }
 
     #[test]
     fn a_claim_about_another_path_differs() {
         let mut other = trusted(1);
         other.path = path(9);
-        assert_eq!(status(false, &[other]), OutputStatus::Differs);
+        assert_eq!(status(Basis::Claims, &[other]), OutputStatus::Differs);
     }
 
     #[test]
     fn references_alone_can_differ() {
         let mut claim = trusted(1);
         claim.contents.as_mut().unwrap().references.insert(path(7));
-        let judgement = judge("p", &path(0), &contents(1), false, &[claim]);
+        let judgement = judge("p", &path(0), &contents(1), Basis::Claims, &[claim]);
         assert_eq!(judgement.status, OutputStatus::Differs);
         assert!(judgement.findings[0].message.starts_with("References of our build"));
     }

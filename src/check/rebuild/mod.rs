@@ -17,4 +17,4 @@ pub mod rules;
 pub use answer::{Answer, read_answer};
 pub use claim::{Claim, Contents, Difference, Source, Standing};
 pub use examine::examine;
-pub use judge::{Judgement, OutputStatus, judge};
+pub use judge::{Basis, Judgement, OutputStatus, judge};

@@ -24,7 +24,7 @@ use crate::build::{BuiltOutput, Executor, Limits, RootKind, SandboxExecutor, Wor
 use crate::check::rebuild::facts::{
     DerivationFacts, InputFacts, OutputFacts, Production, Rebuild, Role, SandboxFacts, WorldFact,
 };
-use crate::check::rebuild::{Contents, examine, rules};
+use crate::check::rebuild::{Basis, Contents, examine, rules};
 use crate::check::{Finding, Reason};
 use crate::gather::answers::Answers;
 use crate::gather::claims;
@@ -262,7 +262,7 @@ impl Outcome<'_> {
             rebuild.derivations.push(facts);
             for claims in claims {
                 rebuild.findings.extend(claims.findings);
-                rebuild.remarks.extend(claims.remarks);
+                rebuild.unanswered.extend(claims.unanswered);
             }
         }
         rebuild.derivations.sort_by(|a, b| (a.role, &a.drv_path).cmp(&(b.role, &b.drv_path)));
@@ -270,7 +270,7 @@ impl Outcome<'_> {
         rebuild.findings.extend(self.done.values().filter_map(|done| done.finding.clone()));
         rebuild.findings.extend(answers.findings());
         let (unanswered, remarks) = answers.silences();
-        rebuild.unanswered = unanswered;
+        rebuild.unanswered.extend(unanswered);
         rebuild.remarks.extend(remarks);
         rebuild.remarks.sort();
         rebuild.remarks.dedup();
@@ -332,7 +332,7 @@ impl Outcome<'_> {
                 .map(|derivation| String::from_utf8_lossy(&derivation.platform).into_owned())
                 .unwrap_or_default(),
             role: if target { Role::Target } else { Role::Input },
-            fixed: derivation.is_some_and(Derivation::is_fixed),
+            basis: derivation.map(basis).unwrap_or_default(),
             production: production.unwrap_or_else(|| Production::Missing {
                 reason: Reason::DerivationMissing,
                 detail: "its derivation could not be used".to_owned(),
@@ -418,6 +418,15 @@ fn other_worlds(world: World) -> Vec<WorldFact> {
         })
         .filter(|fact| !fact.otherwise_in.is_empty())
         .collect()
+}
+
+/// What the outputs of a derivation are judged by.
+fn basis(derivation: &Derivation) -> Basis {
+    match derivation.kind() {
+        Kind::Fixed => Basis::Fixed,
+        Kind::FloatingCa => Basis::Realisations,
+        Kind::InputAddressed | Kind::Deferred | Kind::Impure => Basis::Claims,
+    }
 }
 
 /// What only this run can say: logs, times, kept directories.
