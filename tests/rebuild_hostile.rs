@@ -1,0 +1,421 @@
+//! Graphs, caches and state directories made to mislead a rebuild: nothing may
+//! be called reproduced that was not, and no innocent cache may be blamed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix_verify::nix::content_address::Method;
+use nix_verify::nix::derivation::{Derivation, Output, OutputPathCheck, check_paths};
+use nix_verify::nix::hash::{Hash, HashAlgorithm};
+use nix_verify::nix::nar::{Event, NarWriter};
+use nix_verify::nix::narinfo::NarInfo;
+use nix_verify::nix::realisation::{DrvOutput, Realisation};
+use nix_verify::nix::signature::SecretKey;
+use nix_verify::nix::store_path::{StoreDir, StorePath};
+use serde_json::Value;
+
+/// The quick start's builder: `>NAME` opens an output, `<PATH` copies a file
+/// into it, anything else is written as a line.
+const BUILDER: &str = "2i35cbvw6vg687id9b9k78ck9ws5j7zl-quickstart-builder";
+
+const BLOB: &[u8] = b"blob\n";
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/quickstart")
+}
+
+fn key(seed: u8) -> SecretKey {
+    SecretKey::from_seed("made-1".parse().unwrap(), &[seed; 32])
+}
+
+/// The key that is trusted, and another of the same name.
+const TRUSTED: u8 = 1;
+const FORGER: u8 = 2;
+
+/// The NAR of a plain file.
+fn nar(content: &[u8]) -> Vec<u8> {
+    let mut writer = NarWriter::new(Vec::new());
+    writer
+        .write(Event::File { executable: false, size: content.len().try_into().unwrap() })
+        .unwrap();
+    writer.write(Event::Contents(content)).unwrap();
+    writer.finish().unwrap()
+}
+
+/// A derivation that was made, with the path of its output if it is known.
+#[derive(Clone)]
+struct Made {
+    drv_path: StorePath,
+    out: Option<StorePath>,
+}
+
+impl Made {
+    fn out(&self) -> &StorePath {
+        self.out.as_ref().unwrap()
+    }
+}
+
+/// Derivations, a cache with the quick start's builder, and a state directory.
+struct Scene {
+    place: tempfile::TempDir,
+    store_dir: StoreDir,
+    derivations: BTreeMap<StorePath, Derivation>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let status =
+            Command::new("cp").arg("-r").arg(fixtures().join("cache")).arg(place.path()).status();
+        assert!(status.unwrap().success());
+        Self { place, store_dir: StoreDir::default(), derivations: BTreeMap::new() }
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.place.path().join("cache")
+    }
+
+    /// Makes a derivation with one output and writes it down.
+    fn derivation(
+        &mut self,
+        name: &str,
+        args: &[&str],
+        inputs: &[&Made],
+        output: Option<Output>,
+    ) -> Made {
+        let builder = format!("/nix/store/{BUILDER}");
+        let text = |text: &str| text.as_bytes().to_vec();
+        let stated = StorePath::new([0; 20], name).unwrap();
+        let output = output.unwrap_or(Output::InputAddressed { path: stated });
+        let outputs = || BTreeSet::from(["out".to_owned()]);
+        let mut derivation = Derivation {
+            outputs: BTreeMap::from([("out".to_owned(), output)]),
+            input_drvs: inputs.iter().map(|made| (made.drv_path.clone(), outputs())).collect(),
+            input_srcs: BTreeSet::from([BUILDER.parse().unwrap()]),
+            platform: text("x86_64-linux"),
+            builder: text(&builder),
+            args: args.iter().map(|arg| text(arg)).collect(),
+            env: BTreeMap::from([
+                (text("builder"), text(&builder)),
+                (text("name"), text(name)),
+                (text("out"), Vec::new()),
+                (text("system"), text("x86_64-linux")),
+            ]),
+        };
+        let drv_path = derivation.drv_path(name, &self.store_dir).unwrap();
+        let report =
+            check_paths(&derivation, &drv_path, &self.store_dir, &self.derivations).unwrap();
+        let right = match &report.outputs["out"] {
+            OutputPathCheck::Differs { expected, .. } => Some(expected.clone()),
+            OutputPathCheck::VariableDiffers { path, .. } => Some(path.clone()),
+            OutputPathCheck::NoPathYet => None,
+            other => panic!("{other:?}"),
+        };
+        let variable = match (&right, derivation.outputs.get_mut("out").unwrap()) {
+            (
+                Some(right),
+                Output::InputAddressed { path: stated } | Output::Fixed { path: stated, .. },
+            ) => {
+                *stated = right.clone();
+                self.store_dir.full(right)
+            }
+            (None, Output::FloatingCa { .. }) => {
+                nix_verify::nix::derivation::placeholder::output_placeholder("out")
+            }
+            _ => String::new(),
+        };
+        derivation.env.insert(text("out"), text(&variable));
+        let drv_path = derivation.drv_path(name, &self.store_dir).unwrap();
+        std::fs::write(
+            self.place.path().join(drv_path.to_string()),
+            derivation.to_aterm(&self.store_dir),
+        )
+        .unwrap();
+        self.derivations.insert(drv_path.clone(), derivation);
+        Made { drv_path, out: right }
+    }
+
+    fn blob(&mut self, how: &str) -> Made {
+        let path = StorePath::new([0; 20], "blob").unwrap();
+        let hash = Hash::of(HashAlgorithm::Sha256, BLOB);
+        let output = Output::Fixed { path, method: Method::Flat, hash };
+        self.derivation("blob", &[how], &[], Some(output))
+    }
+
+    /// A derivation whose output path follows from its content.
+    fn floating(&mut self, name: &str, args: &[&str]) -> (Made, DrvOutput) {
+        let output =
+            Output::FloatingCa { method: Method::Recursive, algorithm: HashAlgorithm::Sha256 };
+        let made = self.derivation(name, args, &[], Some(output));
+        let derivation = &self.derivations[&made.drv_path];
+        let report =
+            check_paths(derivation, &made.drv_path, &self.store_dir, &self.derivations).unwrap();
+        (made, DrvOutput::new(report.modulo.unwrap(), "out").unwrap())
+    }
+
+    /// Publishes a plain file with that content as `path`.
+    fn publish(
+        &self,
+        path: &StorePath,
+        content: &[u8],
+        references: &[&StorePath],
+        key: Option<u8>,
+    ) {
+        let nar = nar(content);
+        let url = format!("nar/{}.nar", path.hash_part());
+        let references: Vec<String> = references.iter().map(ToString::to_string).collect();
+        let text = format!(
+            "StorePath: {}\nURL: {url}\nCompression: none\nNarHash: {}\nNarSize: {}\nReferences: {}\n",
+            self.store_dir.full(path),
+            Hash::of(HashAlgorithm::Sha256, &nar),
+            nar.len(),
+            references.join(" ")
+        );
+        let mut info = NarInfo::parse(text.as_bytes(), &self.store_dir).unwrap();
+        if let Some(seed) = key {
+            info.sign(&self.store_dir, &self::key(seed));
+        }
+        let file = self.cache().join(format!("{}.narinfo", path.hash_part()));
+        std::fs::write(file, info.to_text(&self.store_dir)).unwrap();
+        std::fs::write(self.cache().join(url), nar).unwrap();
+    }
+
+    fn realisation(&self, id: &DrvOutput) -> PathBuf {
+        self.cache().join(id.cache_path())
+    }
+
+    fn publish_realisation(&self, id: &DrvOutput, out_path: &StorePath, seed: u8) {
+        let mut realisation = Realisation {
+            id: id.clone(),
+            out_path: out_path.clone(),
+            dependent_realisations: BTreeMap::new(),
+            signatures: Vec::new(),
+        };
+        realisation.sign(&key(seed));
+        let file = self.realisation(id);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, realisation.to_json()).unwrap();
+    }
+
+    fn rebuild(&self, targets: &[&Made], options: &[&str]) -> Outcome {
+        let targets = targets.iter().map(|made| self.place.path().join(made.drv_path.to_string()));
+        let output = Command::new(env!("CARGO_BIN_EXE_verify"))
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .arg("rebuild")
+            .args(targets)
+            .arg("--cache")
+            .arg(format!("file://{}", self.cache().display()))
+            .arg("--trusted-keys-file")
+            .arg(fixtures().join("keys.txt"))
+            .arg("--trusted-key")
+            .arg(key(TRUSTED).public_key().to_string())
+            .arg("--state-dir")
+            .arg(self.place.path().join("state"))
+            .args(["--offline", "--format", "json", "--reproducible"])
+            .args(options)
+            .output()
+            .unwrap();
+        let report = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+        Outcome { code: output.status.code().unwrap(), report }
+    }
+
+    /// The tree of the object with that name in the state directory.
+    fn object(&self, name: &str) -> PathBuf {
+        let room = self.place.path().join("state/objects");
+        let named = room.read_dir().unwrap().map(|entry| entry.unwrap().path());
+        let place = named.into_iter().find(|path| path.to_str().unwrap().ends_with(name)).unwrap();
+        place.read_dir().unwrap().next().unwrap().unwrap().path().join("tree")
+    }
+}
+
+struct Outcome {
+    code: i32,
+    report: Value,
+}
+
+impl Outcome {
+    fn words(&self, list: &str, field: &str) -> Vec<&str> {
+        let list = self.report.pointer(list).unwrap().as_array().unwrap();
+        list.iter().map(|entry| entry[field].as_str().unwrap()).collect()
+    }
+
+    fn statuses(&self) -> Vec<&str> {
+        self.words("/subjects", "status")
+    }
+
+    fn rules(&self) -> Vec<&str> {
+        self.words("/findings", "rule")
+    }
+
+    fn reasons(&self) -> Vec<&str> {
+        self.words("/coverage/inconclusive", "reason")
+    }
+
+    #[track_caller]
+    fn assert(&self, code: i32, statuses: &[&str]) {
+        assert_eq!((self.code, self.statuses().as_slice()), (code, statuses), "{:#}", self.report);
+    }
+}
+
+/// Output paths do not depend on how a fixed input is fetched, so several
+/// derivations can make one path. Whoever reads it reads one that stays.
+#[test]
+fn derivations_that_share_an_output_path_do_not_take_it_from_each_other() {
+    let mut scene = Scene::new();
+    let blobs: Vec<Made> = (0..6).map(|how| scene.blob(&how.to_string())).collect();
+    scene.publish(blobs[0].out(), BLOB, &[], None);
+    let twins: Vec<Made> =
+        blobs.iter().map(|blob| scene.derivation("twin", &[">out", "x"], &[blob], None)).collect();
+    assert!(twins.iter().all(|twin| twin.out() == twins[0].out()));
+    let mut last = twins[0].clone();
+    for step in 0..6 {
+        let read = format!("</nix/store/{}", twins[0].out());
+        let inputs = [&last, &twins[0]];
+        last = scene.derivation(&format!("step-{step}"), &[">out", &read], &inputs, None);
+    }
+    scene.publish(last.out(), b"x\n", &[], Some(TRUSTED));
+    let targets: Vec<&Made> = twins.iter().chain([&last]).collect();
+    for jobs in ["3", "4", "8"] {
+        let outcome = scene.rebuild(&targets, &["--jobs", jobs]);
+        assert_eq!(outcome.code, 3, "{:#}", outcome.report);
+        assert!(outcome.statuses().contains(&"reproduced"), "{:#}", outcome.report);
+    }
+}
+
+#[test]
+fn claimed_references_never_bring_in_what_is_to_be_built() {
+    let mut scene = Scene::new();
+    let input = scene.derivation("input", &[">out", "x"], &[], None);
+    let read = format!("</nix/store/{}", input.out());
+    let target = scene.derivation("target", &[">out", &read], &[&input], None);
+    scene.publish(target.out(), b"x\n", &[], Some(TRUSTED));
+    scene.publish(input.out(), b"x\n", &[], Some(TRUSTED));
+    scene.rebuild(&[&target], &[]).assert(0, &["reproduced"]);
+
+    scene.publish(input.out(), b"x\n", &[target.out()], Some(TRUSTED));
+    scene.rebuild(&[&target], &[]).assert(3, &["unsupported"]);
+}
+
+#[test]
+fn only_a_realisation_says_what_a_content_addressed_output_is() {
+    let mut scene = Scene::new();
+    let (target, id) = scene.floating("floating", &[">out", "x"]);
+    let outcome = scene.rebuild(&[&target], &[]);
+    outcome.assert(3, &["no-reference"]);
+    let path = outcome.report["subjects"][0]["id"].as_str().unwrap();
+    let path = scene.store_dir.parse(path).unwrap();
+    let elsewhere = StorePath::new([7; 20], "floating").unwrap();
+
+    // Somebody's genuine object of that content, made by who knows what.
+    scene.publish(&path, b"x\n", &[], Some(TRUSTED));
+    scene.rebuild(&[&target], &[]).assert(3, &["no-reference"]);
+
+    scene.publish_realisation(&id, &path, TRUSTED);
+    scene.rebuild(&[&target], &[]).assert(0, &["reproduced"]);
+    scene.publish_realisation(&id, &elsewhere, TRUSTED);
+    scene.rebuild(&[&target], &[]).assert(1, &["differs"]);
+    scene.publish_realisation(&id, &path, FORGER);
+    scene.rebuild(&[&target], &[]).assert(1, &["forged"]);
+}
+
+#[test]
+fn a_realisation_that_cannot_be_read_is_an_open_question() {
+    let mut scene = Scene::new();
+    let (target, id) = scene.floating("floating", &[">out", "x"]);
+    let path = scene.rebuild(&[&target], &[]).report["subjects"][0]["id"].clone();
+    let path = scene.store_dir.parse(path.as_str().unwrap()).unwrap();
+    scene.publish_realisation(&id, &path, TRUSTED);
+
+    // A second cache, whose answer could be another.
+    let other = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(other.path().join(id.cache_path())).unwrap();
+    let url = format!("file://{}", other.path().display());
+    let outcome = scene.rebuild(&[&target], &["--cache", &url]);
+    outcome.assert(3, &["reproduced"]);
+    assert_eq!(outcome.reasons(), ["unreachable"], "{:#}", outcome.report);
+}
+
+#[test]
+fn a_forged_realisation_of_an_input_shows_though_the_input_fails() {
+    let mut scene = Scene::new();
+    let (input, id) = scene.floating("input", &["<missing"]);
+    let target = scene.derivation("target", &[">out", "x"], &[&input], Some(Output::Deferred));
+    let elsewhere = StorePath::new([7; 20], "input").unwrap();
+    scene.publish_realisation(&id, &elsewhere, FORGER);
+    let outcome = scene.rebuild(&[&target], &[]);
+    outcome.assert(1, &["blocked-by"]);
+    assert_eq!(outcome.rules(), ["forged-signature"], "{:#}", outcome.report);
+}
+
+#[test]
+fn a_damaged_object_in_the_state_directory_is_got_again() {
+    let mut scene = Scene::new();
+    let target = scene.derivation("target", &[">out", "x"], &[], None);
+    scene.publish(target.out(), b"x\n", &[], Some(TRUSTED));
+    let blob = scene.blob("how");
+    scene.publish(blob.out(), BLOB, &[], None);
+    scene.rebuild(&[&target, &blob], &[]);
+    for name in [BUILDER, "-blob"] {
+        let tree = scene.object(name);
+        std::fs::remove_file(&tree).unwrap();
+        std::fs::write(tree, b"something else\n").unwrap();
+    }
+    let outcome = scene.rebuild(&[&target, &blob], &[]);
+    assert_eq!((outcome.code, outcome.rules().len()), (0, 0), "{:#}", outcome.report);
+    assert_eq!(std::fs::read(scene.object("-blob")).unwrap(), BLOB);
+}
+
+#[test]
+fn silent_caches_give_the_same_report_every_time() {
+    let mut scene = Scene::new();
+    let targets: Vec<Made> = (0..12)
+        .map(|index| scene.derivation(&format!("target-{index}"), &[">out", "x"], &[], None))
+        .collect();
+    let targets: Vec<&Made> = targets.iter().collect();
+    let down = ["--cache", "file:///nonexistent/one", "--cache", "file:///nonexistent/two"];
+    let first = scene.rebuild(&targets, &down);
+    assert_eq!(first.code, 3, "{:#}", first.report);
+    for jobs in ["1", "8"] {
+        let again = scene.rebuild(&targets, &[&down[..], &["--jobs", jobs]].concat());
+        assert_eq!(again.report, first.report);
+    }
+}
+
+/// The local store was asked for; a row of it that cannot be read is no answer.
+#[test]
+fn a_local_claim_that_cannot_be_read_is_an_open_question() {
+    let mut scene = Scene::new();
+    let target = scene.derivation("target", &[">out", "x"], &[], None);
+    scene.publish(target.out(), b"x\n", &[], Some(TRUSTED));
+    let root = scene.place.path().join("root");
+    std::fs::create_dir_all(root.join("nix/var/nix/db")).unwrap();
+    std::fs::create_dir_all(root.join("nix/store")).unwrap();
+    let database = rusqlite::Connection::open(root.join("nix/var/nix/db/db.sqlite")).unwrap();
+    database
+        .execute_batch(
+            "create table ValidPaths (id integer primary key, path text unique not null, \
+             hash text not null, registrationTime integer not null, deriver text, \
+             narSize integer, ultimate integer, sigs text, ca text); \
+             create table Refs (referrer integer not null, reference integer not null);",
+        )
+        .unwrap();
+    let option = format!("--local-store={}", root.display());
+    scene.rebuild(&[&target], &[&option]).assert(0, &["reproduced"]);
+    let row =
+        "insert into ValidPaths (path, hash, registrationTime, narSize) values (?1, 'x', 0, 1)";
+    database.execute(row, [scene.store_dir.full(target.out())]).unwrap();
+    let outcome = scene.rebuild(&[&target], &[&option]);
+    outcome.assert(3, &["reproduced"]);
+    assert_eq!(outcome.reasons(), ["unreachable"], "{:#}", outcome.report);
+}
