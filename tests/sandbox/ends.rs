@@ -183,6 +183,8 @@ fn nothing_survives_a_killed_parent() {
     let mut victim = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test])
         .env(VICTIM, "1")
+        // What it leaves behind goes with our own place.
+        .env("TMPDIR", place.state.root())
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
