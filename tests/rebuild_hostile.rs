@@ -419,3 +419,30 @@ fn a_local_claim_that_cannot_be_read_is_an_open_question() {
     outcome.assert(3, &["reproduced"]);
     assert_eq!(outcome.reasons(), ["unreachable"], "{:#}", outcome.report);
 }
+
+/// What is built on an input that came out otherwise than claimed, because the
+/// claimed one cannot be had, says nothing about the claim of the target.
+#[test]
+fn a_target_on_a_diverged_input_is_neither_reproduced_nor_different() {
+    let mut scene = Scene::new();
+    let input = scene.derivation("input", &[">out", "x"], &[], None);
+    let read = format!("</nix/store/{}", input.out());
+    let target = scene.derivation("target", &[">out", &read], &[&input], None);
+    scene.publish(input.out(), b"y\n", &[], Some(TRUSTED));
+    scene.publish(target.out(), b"y\n", &[], Some(TRUSTED));
+    scene.rebuild(&[&target], &[]).assert(0, &["reproduced"]);
+
+    let lost = scene.place.path().join("lost");
+    std::fs::rename(scene.place.path().join("state"), lost).unwrap();
+    let nar = scene.cache().join(format!("nar/{}.nar", input.out().hash_part()));
+    std::fs::remove_file(nar).unwrap();
+    let outcome = scene.rebuild(&[&target], &[]);
+    let mut statuses = outcome.statuses();
+    statuses.sort_unstable();
+    assert_eq!(
+        (outcome.code, statuses),
+        (1, vec!["blocked-by", "differs"]),
+        "{:#}",
+        outcome.report
+    );
+}

@@ -9,7 +9,7 @@ use super::view::{Cell, Column, Section, Table, Tone, View};
 use crate::check::rebuild::facts::{
     DerivationFacts, InputFacts, Origin, OutputFacts, Production, Rebuild, Role, WorldFact,
 };
-use crate::check::rebuild::{Basis, Claim, Contents, Source, Standing};
+use crate::check::rebuild::{Basis, Claim, Contents, Names, Source, Standing};
 use crate::check::{Examination, Reason, Verdict};
 use crate::nix::store_path::{StoreDir, StorePath};
 
@@ -300,14 +300,12 @@ fn inputs_sentence(inputs: &[InputFacts]) -> String {
 
 /// Every output with its result and who claims what.
 fn outputs(rebuild: &Rebuild, examination: &Examination, store_dir: &StoreDir) -> Section {
+    let names = Names::of(rebuild, store_dir);
     let mut rows = Vec::new();
     for derivation in &rebuild.derivations {
         for output in &derivation.outputs {
             let name = output_name(derivation, output);
-            let id = output.path.as_ref().map_or_else(
-                || format!("{}!{}", store_dir.full(&derivation.drv_path), output.name),
-                |path| store_dir.full(path),
-            );
+            let id = names.name(derivation, output);
             let Some(subject) = examination.subjects.iter().find(|subject| subject.id == id) else {
                 continue;
             };

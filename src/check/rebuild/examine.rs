@@ -1,11 +1,13 @@
 //! From what a rebuild found out to its outcomes.
 
+use std::collections::BTreeSet;
+
 use super::facts::{DerivationFacts, OutputFacts, Production, Rebuild, Role};
 use super::judge::{Basis, OutputStatus, forgeries, judge};
 use crate::check::{
     Coverage, Examination, Finding, Inconclusive, NotRun, Reason, Subject, Verdict,
 };
-use crate::nix::store_path::StoreDir;
+use crate::nix::store_path::{StoreDir, StorePath};
 
 /// The check that every output of a target undergoes.
 const REPRODUCES: &str = "reproduces";
@@ -23,9 +25,17 @@ pub fn examine(rebuild: &Rebuild, store_dir: &StoreDir, local_store_asked: bool)
         findings: rebuild.findings.clone(),
         coverage: Coverage::default(),
     };
+    let names = Names::of(rebuild, store_dir);
+    let strayed = strayed(rebuild);
     for derivation in &rebuild.derivations {
+        let astray = derivation.built_on.iter().find(|path| strayed.contains(path));
+        let blocked = astray.filter(|_| derivation.basis != Basis::Fixed).map(|path| {
+            let path = store_dir.full(path);
+            format!("its input {path} had to be rebuilt and is not what is claimed of it")
+        });
         for output in &derivation.outputs {
-            examine_output(derivation, output, store_dir, &mut examination);
+            let id = names.name(derivation, output);
+            examine_output(derivation, output, id, blocked.as_deref(), &mut examination);
         }
     }
     let coverage = &mut examination.coverage;
@@ -41,22 +51,79 @@ pub fn examine(rebuild: &Rebuild, store_dir: &StoreDir, local_store_asked: bool)
     examination
 }
 
-/// What an output is called in reports: its path, or its derivation and name.
-fn subject(derivation: &DerivationFacts, output: &OutputFacts, store_dir: &StoreDir) -> String {
-    output.path.as_ref().map_or_else(
-        || format!("{}!{}", store_dir.full(&derivation.drv_path), output.name),
-        |path| store_dir.full(path),
-    )
+/// What outputs are called in reports: by their paths, or by derivation and
+/// name where the path is not known or several derivations make it.
+#[derive(Debug)]
+pub struct Names<'a> {
+    store_dir: &'a StoreDir,
+    seen: BTreeSet<&'a StorePath>,
+    shared: BTreeSet<&'a StorePath>,
+}
+
+impl<'a> Names<'a> {
+    /// For the outputs of `rebuild`.
+    #[must_use]
+    pub fn of(rebuild: &'a Rebuild, store_dir: &'a StoreDir) -> Self {
+        let (seen, shared) = (BTreeSet::new(), BTreeSet::new());
+        let mut names = Self { store_dir, seen, shared };
+        for output in rebuild.derivations.iter().flat_map(|derivation| &derivation.outputs) {
+            if let Some(path) = &output.path
+                && !names.seen.insert(path)
+            {
+                names.shared.insert(path);
+            }
+        }
+        names
+    }
+
+    /// The name of one output.
+    #[must_use]
+    pub fn name(&self, derivation: &DerivationFacts, output: &OutputFacts) -> String {
+        match &output.path {
+            Some(path) if !self.shared.contains(path) => self.store_dir.full(path),
+            _ => format!("{}!{}", self.store_dir.full(&derivation.drv_path), output.name),
+        }
+    }
+}
+
+/// The paths that we made and that are not what is claimed of them, or that
+/// were made from such and that nobody trusted says are right.
+fn strayed(rebuild: &Rebuild) -> BTreeSet<&StorePath> {
+    let mut strayed = BTreeSet::new();
+    let mut open = Vec::new();
+    for derivation in &rebuild.derivations {
+        for output in &derivation.outputs {
+            let (Some(path), Some(ours)) = (&output.path, &output.ours) else { continue };
+            match judge("", path, ours, derivation.basis, &output.claims).status {
+                OutputStatus::Differs => {
+                    strayed.insert(path);
+                }
+                OutputStatus::NoReference | OutputStatus::Forged => open.push((derivation, path)),
+                OutputStatus::Reproduced | OutputStatus::FixedByHash => {}
+            }
+        }
+    }
+    loop {
+        let before = strayed.len();
+        for (derivation, path) in &open {
+            if derivation.built_on.iter().any(|input| strayed.contains(input)) {
+                strayed.insert(*path);
+            }
+        }
+        if strayed.len() == before {
+            return strayed;
+        }
+    }
 }
 
 fn examine_output(
     derivation: &DerivationFacts,
     output: &OutputFacts,
-    store_dir: &StoreDir,
+    id: String,
+    blocked: Option<&str>,
     examination: &mut Examination,
 ) {
-    let id = subject(derivation, output, store_dir);
-    let (status, findings, open) = outcome(derivation, output, &id);
+    let (status, findings, open) = outcome(derivation, output, &id, blocked);
     let answered = open.is_none();
     if derivation.role == Role::Input && !answered {
         // What nobody claims about an input was not asked; what is wrong with
@@ -82,6 +149,7 @@ fn outcome(
     derivation: &DerivationFacts,
     output: &OutputFacts,
     id: &str,
+    blocked: Option<&str>,
 ) -> (Option<OutputStatus>, Vec<Finding>, Option<Inconclusive>) {
     let unanswered = |reason, detail: String| Inconclusive {
         subject: id.to_owned(),
@@ -97,6 +165,10 @@ fn outcome(
         let detail = "the build ended without this output".to_owned();
         return (None, Vec::new(), Some(unanswered(Reason::BuildFailed, detail)));
     };
+    if let Some(detail) = blocked {
+        let forged = forgeries(id, &output.claims);
+        return (None, forged, Some(unanswered(Reason::BlockedBy, detail.to_owned())));
+    }
     let judgement = judge(id, built, ours, derivation.basis, &output.claims);
     let open = (judgement.status == OutputStatus::NoReference).then(|| {
         let detail = if output.claims.is_empty() {
@@ -118,13 +190,10 @@ fn count(length: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::super::claim::{Claim, Contents, Source, Standing};
     use super::*;
     use crate::check::Level;
     use crate::nix::hash::NarHash;
-    use crate::nix::store_path::StorePath;
 
     fn path(name: &str) -> StorePath {
         StorePath::new([7; 20], name).unwrap()
@@ -155,6 +224,7 @@ mod tests {
             system: "x86_64-linux".into(),
             role,
             basis: Basis::Claims,
+            built_on: BTreeSet::new(),
             production,
             outputs: vec![OutputFacts {
                 name: "out".into(),
@@ -228,5 +298,48 @@ mod tests {
         let (_, examination) = verdict(vec![derivation(Role::Target, missing(), vec![])]);
         assert_eq!(examination.subjects[0].status, "build-failed");
         assert_eq!(examination.coverage.inconclusive[0].reason, Reason::BuildFailed);
+    }
+
+    #[test]
+    fn what_is_built_on_a_diverged_input_is_not_judged() {
+        let node = |name: &str, seed: Option<u8>, on: &[&str]| {
+            let mut made = derivation(Role::Target, Production::Built, vec![]);
+            made.drv_path = path(&format!("{name}.drv"));
+            made.built_on = on.iter().map(|name| path(name)).collect();
+            for output in &mut made.outputs {
+                output.path = Some(path(name));
+                output.claims = seed
+                    .map(|seed| Claim { path: path(name), ..trusted(seed) })
+                    .into_iter()
+                    .collect();
+            }
+            made
+        };
+        let statuses = |derivations: Vec<DerivationFacts>| {
+            let (_, examination) = verdict(derivations);
+            let statuses = examination.subjects.into_iter().map(|subject| subject.status);
+            statuses.collect::<Vec<_>>().join(" ")
+        };
+        // Names are in order: a is read by b, b by c.
+        let chain =
+            |a, b, c| statuses(vec![node("a", a, &[]), node("b", b, &["a"]), node("c", c, &["b"])]);
+        assert_eq!(chain(Some(1), Some(1), Some(2)), "reproduced reproduced differs");
+        assert_eq!(chain(None, Some(1), Some(2)), "no-reference reproduced differs");
+        assert_eq!(chain(Some(2), Some(2), Some(1)), "differs blocked-by blocked-by");
+        assert_eq!(chain(Some(2), None, Some(2)), "differs blocked-by blocked-by");
+        assert_eq!(chain(Some(2), Some(1), Some(1)), "differs blocked-by reproduced");
+    }
+
+    #[test]
+    fn outputs_that_share_a_path_keep_their_own_verdicts() {
+        let twin = |name: &str, seed| {
+            let mut made = derivation(Role::Target, Production::Built, vec![trusted(seed)]);
+            made.drv_path = path(name);
+            made
+        };
+        let (_, examination) = verdict(vec![twin("a.drv", 1), twin("b.drv", 2)]);
+        let ids: BTreeSet<&str> =
+            examination.subjects.iter().map(|subject| subject.id.as_str()).collect();
+        assert_eq!(ids.len(), 2, "{ids:?}");
     }
 }

@@ -1,5 +1,7 @@
 //! What a rebuild found out, before anything is judged.
 
+use std::collections::BTreeSet;
+
 use super::claim::{Claim, Contents};
 use super::judge::Basis;
 use crate::check::{Finding, Inconclusive, Reason};
@@ -90,6 +92,8 @@ pub struct DerivationFacts {
     pub role: Role,
     /// What its outputs are judged by.
     pub basis: Basis,
+    /// Those paths its build could read that we had to make ourselves.
+    pub built_on: BTreeSet<StorePath>,
     /// What came of building it.
     pub production: Production,
     /// Its outputs, by name.

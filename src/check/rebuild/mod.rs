@@ -16,5 +16,5 @@ pub mod rules;
 
 pub use answer::{Answer, read_answer};
 pub use claim::{Claim, Contents, Difference, Source, Standing};
-pub use examine::examine;
+pub use examine::{Names, examine};
 pub use judge::{Basis, Judgement, OutputStatus, judge};

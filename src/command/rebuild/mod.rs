@@ -22,7 +22,8 @@ use super::sources::Sources;
 use super::{Environment, ToolError};
 use crate::build::{BuiltOutput, Executor, Limits, RootKind, SandboxExecutor, World};
 use crate::check::rebuild::facts::{
-    DerivationFacts, InputFacts, OutputFacts, Production, Rebuild, Role, SandboxFacts, WorldFact,
+    DerivationFacts, InputFacts, Origin, OutputFacts, Production, Rebuild, Role, SandboxFacts,
+    WorldFact,
 };
 use crate::check::rebuild::{Basis, Contents, examine, rules};
 use crate::check::{Finding, Reason};
@@ -333,6 +334,7 @@ impl Outcome<'_> {
                 .unwrap_or_default(),
             role: if target { Role::Target } else { Role::Input },
             basis: derivation.map(basis).unwrap_or_default(),
+            built_on: done.map(|done| self.rebuilt(&done.inputs)).unwrap_or_default(),
             production: production.unwrap_or_else(|| Production::Missing {
                 reason: Reason::DerivationMissing,
                 detail: "its derivation could not be used".to_owned(),
@@ -341,6 +343,15 @@ impl Outcome<'_> {
             outputs,
         };
         (facts, collected)
+    }
+
+    /// Those of `inputs` that were built in this run.
+    fn rebuilt(&self, inputs: &BTreeSet<StorePath>) -> BTreeSet<StorePath> {
+        let rebuilt = |path: &&StorePath| {
+            let object = self.objects.get(*path);
+            object.is_some_and(|object| matches!(object.origin, Origin::Rebuilt { .. }))
+        };
+        inputs.iter().filter(rebuilt).cloned().collect()
     }
 
     /// A fixed output that was got instead of built.
