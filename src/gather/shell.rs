@@ -54,9 +54,12 @@ pub fn find<'a>(
         IN_OBJECTS.iter().map(move |inside| (tree.join(inside), format!("input {name}")))
     });
     let on_host = ON_HOSTS.iter().map(|path| (PathBuf::from(path), format!("host {path}")));
-    // A link inside an object could lead to any file of the host.
-    let own =
-        |(path, _): &(PathBuf, String)| path.symlink_metadata().is_ok_and(|found| found.is_file());
+    // A link inside an object, be it `bin` itself, could lead to any file of
+    // the host.
+    let own = |(path, _): &(PathBuf, String)| {
+        let real = |path: &Path| path.symlink_metadata().is_ok_and(|found| !found.is_symlink());
+        path.is_file() && real(path) && path.parent().is_some_and(real)
+    };
     in_store.chain(in_objects).filter(own).chain(on_host).find_map(|(path, origin)| {
         if !is_static_program(&path).unwrap_or(false) {
             return None;
@@ -156,5 +159,10 @@ mod tests {
         let found = find(None, std::iter::once(("x-shell".to_owned(), place.path()))).unwrap();
         assert_eq!(found.facts.origin, "input x-shell");
         assert_eq!(found.facts.sha256.len(), 64);
+
+        let linked = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(place.path().join("bin"), linked.path().join("bin")).unwrap();
+        let found = find(None, std::iter::once(("x-link".to_owned(), linked.path())));
+        assert!(found.is_none_or(|found| found.facts.origin != "input x-link"));
     }
 }
