@@ -198,7 +198,7 @@ mod tests {
         let state = StateDir::open(root).unwrap();
         for (age, text) in ["0123456789", "abcdefghij", "ABCDEFGHIJ"].iter().enumerate() {
             let blob = state.nars().put(&mut text.as_bytes()).unwrap();
-            let when = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1000 * age as u64);
+            let when = SystemTime::UNIX_EPOCH + Duration::from_secs(1000 * age as u64);
             std::fs::File::open(&blob.path).unwrap().set_modified(when).unwrap();
         }
         let build = state.build_dir().unwrap();
