@@ -2,7 +2,7 @@
 
 #![expect(
     unsafe_code,
-    reason = "clone(2), sigaction(2), personality(2) and execve(2) are not in rustix"
+    reason = "clone(2), sigaction(2), personality(2), keyctl(2) and execve(2) are not in rustix"
 )]
 
 use std::ffi::{CStr, CString};
@@ -159,6 +159,26 @@ pub fn add_personality(bits: u64) -> Result<(), Errno> {
     let current = u64::try_from(current).map_err(|_| Errno::INVAL)?;
     // SAFETY: as above.
     check(unsafe { libc::personality(current | bits) }.into()).map(drop)
+}
+
+/// `KEYCTL_JOIN_SESSION_KEYRING`.
+const JOIN_SESSION_KEYRING: libc::c_long = 1;
+
+/// Leaves the session keyring that this process inherited for a new empty
+/// one: keyrings belong to no namespace, and whoever holds one may read its
+/// keys, whatever user that is. A kernel without keys has nothing to leave,
+/// and where the call is filtered it is so for all that comes after.
+///
+/// # Errors
+/// What the kernel says, such as `DQUOT` for a user with too many keys.
+pub fn leave_session_keyring() -> Result<(), Errno> {
+    // SAFETY: without a name no memory is passed.
+    match check(unsafe {
+        libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, null::<libc::c_char>())
+    }) {
+        Ok(_) | Err(Errno::NOSYS | Errno::PERM) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Becomes another program. Only returns if that fails.

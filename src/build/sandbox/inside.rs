@@ -20,7 +20,7 @@ use crate::sys::filter::{load_seccomp, scope_abstract_sockets};
 use crate::sys::mount::{Access, set_access};
 use crate::sys::namespace::copy_mounts;
 use crate::sys::network::loopback_up;
-use crate::sys::process::{add_personality, execve, reset_signals};
+use crate::sys::process::{add_personality, execve, leave_session_keyring, reset_signals};
 
 use super::plan::{Plan, Program, Source};
 use super::{BUILDER_GID, BUILDER_UID};
@@ -124,6 +124,7 @@ fn prepare(
 
     set_thread_gid(Gid::from_raw(BUILDER_GID)).map_err(failed("become the build group"))?;
     set_thread_uid(Uid::from_raw(BUILDER_UID)).map_err(failed("become the build user"))?;
+    leave_session_keyring().map_err(failed("leave the session keyring"))?;
     chdir(&*plan.directory).map_err(failed("change to the build directory"))?;
     add_personality(plan.personality).map_err(failed("set the personality"))?;
     limit_core_dumps()?;
