@@ -116,6 +116,16 @@ impl Place {
         }
     }
 
+    /// The size of an entry.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn size(&self, name: &Path) -> Result<i64, BuildError> {
+        rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map(|stat| stat.st_size)
+            .map_err(BuildError::path("look at", self.path.join(name)))
+    }
+
     /// Makes a directory.
     ///
     /// # Errors

@@ -162,6 +162,9 @@ pub struct RootDirectory {
     host_files: Vec<(&'static Path, &'static str)>,
     /// What inputs are mounted on, below the store: directories, else files.
     mount_points: BTreeMap<PathBuf, bool>,
+    /// The sizes of `/tmp` and the store as the builder finds them: on many
+    /// file systems directories grow and never shrink.
+    sizes: [i64; 2],
 }
 
 impl RootDirectory {
@@ -229,7 +232,7 @@ impl RootDirectory {
             root.mode(".", 0o550)?;
         }
         let mount_points = BTreeMap::new();
-        Ok(Self { _room: room, root, shape, group: None, host_files, mount_points })
+        Ok(Self { _room: room, root, shape, group: None, host_files, mount_points, sizes: [0; 2] })
     }
 
     /// Whether it can serve a job of that shape.
@@ -264,6 +267,7 @@ impl RootDirectory {
             mounts.add("bin/sh", Source::Host(shell.clone()), self.shape.single);
         }
         self.add_inputs(&mut mounts, request)?;
+        self.sizes = self.current_sizes()?;
         let Mounts { directories, mut binds, .. } = mounts;
         // As they are listed in Nix's sandboxes: what lies in the store first.
         let store = &self.shape.store;
@@ -349,7 +353,12 @@ impl RootDirectory {
                 })?;
             }
         }
-        Ok(true)
+        let sizes = self.current_sizes()?;
+        Ok(sizes.iter().zip(self.sizes).all(|(size, before)| *size <= before))
+    }
+
+    fn current_sizes(&self) -> Result<[i64; 2], BuildError> {
+        Ok([self.root.size(Path::new("tmp"))?, self.root.size(&self.shape.store)?])
     }
 }
 
