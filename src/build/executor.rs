@@ -6,6 +6,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
+use std::time::Instant;
 
 use crate::nix::derivation::options::Options;
 use crate::nix::derivation::{Kind, name_of};
@@ -216,6 +217,8 @@ impl Executor for SandboxExecutor<'_> {
         let terminal = Terminal::open(user.uid)?;
         let mut log = LogWriter::new(room.path().join("log"));
         let supervisor = self.supervisor()?;
+        // Reading what was made is part of the build.
+        let deadline = job.limits.timeout.and_then(|limit| Instant::now().checked_add(limit));
         let (end, duration) = supervisor.run(&plan, terminal, &job.limits, &mut log)?;
         self.keep_supervisor(supervisor);
         let (log, tail) = log.finish(|hash| self.state.logs().path(hash))?;
@@ -233,6 +236,7 @@ impl Executor for SandboxExecutor<'_> {
                     dest_dir: room.path(),
                     build_uid: user.uid,
                     leaky: network,
+                    deadline,
                 })?
             }
         };

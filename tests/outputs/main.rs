@@ -189,6 +189,7 @@ impl Build {
             dest_dir: &self.temp.path().join("dest"),
             build_uid: self.build_uid,
             leaky: self.leaky,
+            deadline: None,
         })
     }
 

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::time::Instant;
 
 use super::rejection::{Rejection, Stop};
 use crate::build::{BuildError, World};
@@ -48,16 +49,18 @@ pub struct Measured {
 /// Reads the object `name` once. `scanner` sees its NAR.
 ///
 /// # Errors
-/// [`Stop::Rejected`] if it has no NAR, [`Stop::Failed`] if it cannot be read.
+/// [`Stop::Rejected`] if it has no NAR or takes longer than until `deadline`,
+/// [`Stop::Failed`] if it cannot be read.
 pub fn measure(
     directory: BorrowedFd<'_>,
     name: &CStr,
     content: Option<&Content<'_>>,
     world: &World,
     scanner: &mut ReferenceScanner,
+    deadline: Option<Instant>,
 ) -> Result<Measured, Stop> {
     let mut content_sink = content.map(ContentSink::new);
-    let mut scan_sink = ScanSink(scanner);
+    let mut scan_sink = ScanSink { scanner, deadline };
     let mut sinks: Vec<&mut dyn Write> = vec![&mut scan_sink];
     if let Some(sink) = &mut content_sink {
         sinks.push(sink);
@@ -76,16 +79,25 @@ fn refused(error: TreeError) -> Stop {
         TreeError::Type { .. } | TreeError::Depth(_) | TreeError::Name { .. } => {
             Rejection::NotArchivable(error.to_string()).into()
         }
+        TreeError::Sink(error) if error.kind() == io::ErrorKind::TimedOut => {
+            Rejection::OutOfTime.into()
+        }
         error => BuildError::Tree(error).into(),
     }
 }
 
-/// A scanner as a sink.
-struct ScanSink<'a>(&'a mut ReferenceScanner);
+/// A scanner as a sink, which refuses what comes too late.
+struct ScanSink<'a> {
+    scanner: &'a mut ReferenceScanner,
+    deadline: Option<Instant>,
+}
 
 impl Write for ScanSink<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.feed(bytes);
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.scanner.feed(bytes);
         Ok(bytes.len())
     }
 
@@ -177,7 +189,8 @@ mod tests {
                 let mut scanner = ReferenceScanner::new([]);
                 let world = World::newest();
                 let measured =
-                    measure(handle.as_fd(), c"f", Some(&content), &world, &mut scanner).unwrap();
+                    measure(handle.as_fd(), c"f", Some(&content), &world, &mut scanner, None)
+                        .unwrap();
                 assert_eq!(measured.content, Some(Hash::of(algorithm, &contents)), "{size}");
             }
         }

@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Instant;
 
 use rustix::io::Errno;
 
@@ -62,6 +63,9 @@ pub struct FinishRequest<'a> {
     /// Whether the builder could hand open files to processes that live on,
     /// as one with the network of the host can.
     pub leaky: bool,
+    /// When the time of the build is over: a sparse file can be made in no
+    /// time and read in years.
+    pub deadline: Option<Instant>,
 }
 
 /// Makes store objects of what a builder left. The trees lie in `dest_dir`
@@ -162,7 +166,7 @@ impl<'a> Finish<'a> {
         let reachable = request.leaky || canonicaliser.is_linked_from_outside();
         for (output, name) in &places {
             if reachable || !self.take(name)? {
-                copy::copy(request.store, name, self.dest.as_fd(), name)
+                copy::copy(request.store, name, self.dest.as_fd(), name, request.deadline)
                     .map_err(|stop| self.stopped(output, stop))?;
             }
         }
@@ -248,7 +252,8 @@ impl<'a> Finish<'a> {
         let candidates = request.job.inputs.keys().chain(request.scratch.values());
         let mut scanner = ReferenceScanner::new(candidates);
         let name = handles::name(&scratch.to_string())?;
-        let measured = measure(self.dest.as_fd(), &name, content, &request.job.world, &mut scanner)
+        let (dest, world) = (self.dest.as_fd(), &request.job.world);
+        let measured = measure(dest, &name, content, world, &mut scanner, request.deadline)
             .map_err(|stop| self.stopped(output, stop))?;
         Ok((measured, scanner.into_found()))
     }
@@ -294,6 +299,9 @@ impl<'a> Finish<'a> {
             Stop::Rejected(rejection) => rejection,
         };
         let output = output.to_owned();
+        if let (Rejection::OutOfTime, Some(limit)) = (&rejection, self.request.job.limits.timeout) {
+            return FailureReason::Timeout(limit).into();
+        }
         if rejection != Rejection::Missing {
             return FailureReason::BadOutput { output, why: rejection.to_string() }.into();
         }

@@ -33,6 +33,9 @@ pub enum Rejection {
         /// Owner expected.
         build_uid: u32,
     },
+    /// Reading it takes longer than the build may.
+    #[error("reading it takes longer than the build may")]
+    OutOfTime,
     /// A file that no store object may hold.
     #[error("'{path}' is {found} (expected regular files, directories and symbolic links only)")]
     UnsupportedType {
