@@ -9,25 +9,66 @@
     reason = "clone(2) with shared memory, as posix_spawn(3) does, is not in rustix"
 )]
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::ptr::null;
 
+use rustix::fs::CWD;
 use rustix::io::Errno;
+use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::process::Pid;
 
 use super::last_errno;
+use super::mount::{Access, set_access};
 
 /// The descriptor of the control socket in the supervisor.
 pub const CONTROL_FD: c_int = 3;
+/// Descriptors above that one, where the program is kept meanwhile.
+const PARKED_FDS: c_int = 10;
 
 /// Stack of the child until it execs; its calls need a few hundred bytes.
 const STACK_BYTES: usize = 64 * 1024;
 
+/// A program to be started many times, through a mount that is read-only: a
+/// builder can name the program it had been before (`/proc/self/exe`), and
+/// where that belongs to the user it runs as, could change it (CVE-2019-5736).
+#[derive(Debug)]
+pub struct Image {
+    path: CString,
+    /// None where the file has no name any more, or is where nothing may be
+    /// mounted from.
+    mount: Option<OwnedFd>,
+}
+
+impl Image {
+    /// Prepares the program at a path. The process must be root already.
+    #[must_use]
+    pub fn open(path: CString) -> Self {
+        let mount = read_only(&path);
+        Self { path, mount }
+    }
+}
+
+/// A read-only mount of one file. A link in `/proc` may lead to where our mount
+/// namespace came from; what it says leads to the same file in ours.
+fn read_only(path: &CStr) -> Option<OwnedFd> {
+    let wanted = rustix::fs::stat(path).ok()?;
+    let said = rustix::fs::readlink(path, Vec::new());
+    [Some(path.to_owned()), said.ok()].into_iter().flatten().find_map(|path| {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        let mount = open_tree(CWD, &path, flags).ok()?;
+        let found = rustix::fs::fstat(&mount).ok()?;
+        let same = (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino);
+        (same && set_access(mount.as_fd(), Access::ReadOnly).is_ok()).then_some(mount)
+    })
+}
+
 /// What the child needs, prepared before it exists: it may not allocate.
 struct Start {
     program: *const c_char,
+    /// The program's mount, or a negative number.
+    image: c_int,
     arguments: *const *const c_char,
     environment: *const *const c_char,
     control: c_int,
@@ -42,7 +83,7 @@ struct Start {
 /// # Errors
 /// What the kernel says, to the clone or to the exec.
 pub fn supervisor(
-    program: &CStr,
+    program: &Image,
     arguments: &[&CStr],
     control: BorrowedFd<'_>,
 ) -> Result<Pid, Errno> {
@@ -50,7 +91,8 @@ pub fn supervisor(
     argv.push(null());
     let envp = [null()];
     let mut start = Start {
-        program: program.as_ptr(),
+        program: program.path.as_ptr(),
+        image: program.mount.as_ref().map_or(-1, AsRawFd::as_raw_fd),
         arguments: argv.as_ptr(),
         environment: envp.as_ptr(),
         control: control.as_raw_fd(),
@@ -102,6 +144,7 @@ extern "C" fn child(start: *mut c_void) -> c_int {
     // stopped. All calls are async-signal-safe.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        let image = libc::fcntl((*start).image, libc::F_DUPFD_CLOEXEC, PARKED_FDS);
         // A descriptor that is in its place already keeps its close-on-exec.
         let placed = if (*start).control == CONTROL_FD {
             libc::fcntl(CONTROL_FD, libc::F_SETFD, 0)
@@ -119,6 +162,16 @@ extern "C" fn child(start: *mut c_void) -> c_int {
             libc::c_long::from(c_int::MAX),
             libc::c_long::from(libc::CLOSE_RANGE_CLOEXEC),
         );
+        if image >= 0 {
+            libc::syscall(
+                libc::SYS_execveat,
+                libc::c_long::from(image),
+                c"".as_ptr(),
+                (*start).arguments,
+                (*start).environment,
+                libc::c_long::from(libc::AT_EMPTY_PATH),
+            );
+        }
         libc::execve((*start).program, (*start).arguments, (*start).environment);
         (*start).errno = *libc::__errno_location();
         libc::_exit(127);
@@ -134,4 +187,46 @@ pub fn inherited(fd: c_int) -> Option<OwnedFd> {
     // SAFETY: the descriptor is open, was set up by `supervisor` for this
     // purpose, and is taken here once at the very start of the process.
     (flags == 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+
+    use rustix::process::{WaitOptions, waitpid};
+
+    use super::*;
+
+    /// Both when it is named itself and through a link like `/proc/self/exe`.
+    #[test]
+    fn a_program_cannot_change_its_own_file() {
+        let busybox = std::path::Path::new("/bin/busybox");
+        let root = super::super::namespace::current_root();
+        if !busybox.exists() || !matches!(root, Ok(Some(_))) {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("busybox");
+        std::fs::copy(busybox, &file).unwrap();
+        let link = place.path().join("link");
+        symlink(&file, &link).unwrap();
+        let mode = file.metadata().unwrap().mode();
+        let null = std::fs::File::open("/dev/null").unwrap();
+        for path in [&file, &link] {
+            let image = Image::open(CString::new(path.to_str().unwrap()).unwrap());
+            assert!(image.mount.is_some());
+            for (change, code) in [
+                ([c"busybox", c"true", c""], 0),
+                ([c"busybox", c"chmod", c"0777"], 1),
+                ([c"busybox", c"chown", c"12345"], 1),
+            ] {
+                let arguments = [change.as_slice(), &[c"/proc/self/exe"]].concat();
+                let pid = supervisor(&image, &arguments, null.as_fd()).unwrap();
+                let (_, status) = waitpid(Some(pid), WaitOptions::empty()).unwrap().unwrap();
+                assert_eq!(status.exit_status(), Some(code), "{arguments:?}");
+            }
+        }
+        let stat = file.metadata().unwrap();
+        assert_eq!((stat.mode(), stat.uid()), (mode, rustix::process::geteuid().as_raw()));
+    }
 }

@@ -19,7 +19,7 @@ use crate::build::limits::Limits;
 use crate::build::log::LogWriter;
 use crate::build::outcome::{BuildError, FailureReason};
 use crate::build::pty::Terminal;
-use crate::sys::spawn;
+use crate::sys::spawn::{self, Image};
 
 use super::SUPERVISOR_ARGUMENT;
 use super::plan::Plan;
@@ -31,6 +31,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bytes read from the terminal at once; the kernel hands out at most 4095.
 const CHUNK: usize = 4096;
+
+/// Chunks taken from the terminal after the builder's end: far more than the
+/// kernel keeps for one.
+const DRAINED_CHUNKS: usize = 1024;
 
 /// How a builder ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,12 +66,14 @@ impl Supervisor {
         let argument = CString::new(SUPERVISOR_ARGUMENT).unwrap_or_default();
         let arguments: [&CStr; 2] = [c"verify", &argument];
         let pid =
-            spawn::supervisor(&path, &arguments, theirs.as_fd()).map_err(|errno| match errno {
-                Errno::PERM | Errno::NOSPC => BuildError::Setup(format!(
-                    "cannot start its supervisor in a new process namespace: {errno} (it takes \
+            spawn::supervisor(&Image::open(path), &arguments, theirs.as_fd()).map_err(|errno| {
+                match errno {
+                    Errno::PERM | Errno::NOSPC => BuildError::Setup(format!(
+                        "cannot start its supervisor in a new process namespace: {errno} (it takes \
                      root with CAP_SYS_ADMIN, or a user namespace)"
-                )),
-                errno => BuildError::path("run", program)(errno),
+                    )),
+                    errno => BuildError::path("run", program)(errno),
+                }
             })?;
         Ok(Self { pid, control })
     }
@@ -274,9 +280,14 @@ impl Watch<'_> {
         }
     }
 
-    /// Takes what the terminal still holds. Nobody can write to it any more.
+    /// Takes what the terminal still holds. Nobody can write to it any more, or
+    /// hardly anybody: a builder with the network of the host may have given it
+    /// away, so that no more is taken than a terminal holds.
     fn drain(&mut self) -> Result<(), BuildError> {
-        while self.open {
+        for _ in 0..DRAINED_CHUNKS {
+            if !self.open {
+                break;
+            }
             let mut polled = [PollFd::new(&self.master, PollFlags::IN)];
             let ready = poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
             if matches!(ready, Ok(0)) {
