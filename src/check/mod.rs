@@ -5,6 +5,7 @@
 //! What was asked for and could not be checked is inconclusive, never a pass.
 
 pub mod inspect;
+pub mod lock;
 pub mod outcome;
 pub mod rebuild;
 pub mod registry;

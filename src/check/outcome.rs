@@ -120,6 +120,8 @@ pub enum Reason {
     Environment,
     /// No network is allowed and the answer is not at hand.
     Offline,
+    /// No mirror that was named holds what is asked about, or not yet.
+    NotInMirror,
     /// The run was told to examine nothing.
     NothingExamined,
     /// The run was stopped before it got there.
@@ -143,6 +145,7 @@ impl Reason {
             Self::TooLarge => "too-large",
             Self::Environment => "environment",
             Self::Offline => "offline",
+            Self::NotInMirror => "not-in-mirror",
             Self::NothingExamined => "nothing-examined",
             Self::Interrupted => "interrupted",
         }

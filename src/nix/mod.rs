@@ -10,6 +10,7 @@ pub mod compression;
 pub mod content_address;
 pub mod derivation;
 pub mod flake_lock;
+pub mod git;
 pub mod hash;
 pub mod json;
 pub mod nar;

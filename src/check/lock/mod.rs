@@ -1,0 +1,3 @@
+//! What a `flake.lock` may and may not say: the checks of `verify lock`.
+
+pub mod evidence;
