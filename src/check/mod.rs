@@ -9,6 +9,7 @@ pub mod lock;
 pub mod outcome;
 pub mod rebuild;
 pub mod registry;
+pub mod sample;
 
 pub use outcome::{
     Coverage, Evidence, Examination, Finding, Inconclusive, Level, NotRun, Reason, Rule, Subject,
