@@ -1,0 +1,238 @@
+//! What is known when the last build has ended, put together for judging.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::super::sources::Sources;
+use super::builds::Done;
+use super::gathered::Gathered;
+use crate::build::RootKind;
+use crate::check::Reason;
+use crate::check::rebuild::facts::{
+    DerivationFacts, InputFacts, Origin, OutputFacts, Production, Rebuild, Role, SandboxFacts,
+};
+use crate::check::rebuild::{Basis, Contents};
+use crate::gather::answers::Answers;
+use crate::gather::claims;
+use crate::gather::differing;
+use crate::gather::graph::DerivationGraph;
+use crate::gather::inputs::Object;
+use crate::nix::derivation::{Derivation, Kind};
+use crate::nix::realisation::DrvOutput;
+use crate::nix::store_path::StorePath;
+use crate::state::StateDir;
+
+/// Everything that is known when the last build has ended.
+pub struct Outcome<'a> {
+    /// The derivations.
+    pub graph: &'a DerivationGraph,
+    /// The plan, and what was had without building.
+    pub gathered: &'a Gathered,
+    /// What came of each build.
+    pub done: &'a BTreeMap<StorePath, Done>,
+    /// Everything that was at hand in the end.
+    pub objects: &'a BTreeMap<StorePath, Object>,
+    /// Where work is kept.
+    pub state: &'a StateDir,
+}
+
+impl Outcome<'_> {
+    /// Puts it all together, asking for claims about every output.
+    #[must_use]
+    pub fn facts(
+        &self,
+        targets: &BTreeSet<StorePath>,
+        answers: &Answers<'_>,
+        sources: &Sources,
+    ) -> Rebuild {
+        let mut rebuild =
+            Rebuild { findings: self.gathered.findings.clone(), ..Rebuild::default() };
+        let subjects: BTreeSet<&StorePath> = targets.iter().chain(self.done.keys()).collect();
+        let collected: Vec<(DerivationFacts, Vec<claims::Claims>)> = subjects
+            .into_par_iter()
+            .map(|drv_path| self.derivation(drv_path, targets.contains(drv_path), answers, sources))
+            .collect();
+        for (facts, claims) in collected {
+            rebuild.derivations.push(facts);
+            for claims in claims {
+                rebuild.findings.extend(claims.findings);
+                rebuild.unanswered.extend(claims.unanswered);
+            }
+        }
+        rebuild.derivations.sort_by(|a, b| (a.role, &a.drv_path).cmp(&(b.role, &b.drv_path)));
+        rebuild.inputs = self.inputs();
+        rebuild.findings.extend(self.done.values().filter_map(|done| done.finding.clone()));
+        rebuild.findings.extend(answers.findings());
+        let (unanswered, remarks) = answers.silences();
+        rebuild.unanswered.extend(unanswered);
+        rebuild.remarks.extend(remarks);
+        rebuild.remarks.sort();
+        rebuild.remarks.dedup();
+        rebuild.sandbox = self.sandbox();
+        rebuild
+    }
+
+    fn derivation(
+        &self,
+        drv_path: &StorePath,
+        target: bool,
+        answers: &Answers<'_>,
+        sources: &Sources,
+    ) -> (DerivationFacts, Vec<claims::Claims>) {
+        let derivation = self.graph.get(drv_path);
+        let checked = self.graph.usable(drv_path).map(|(_, checked)| checked);
+        let done = self.done.get(drv_path);
+        let floating = derivation.is_some_and(|derivation| derivation.kind() == Kind::FloatingCa);
+        let mut production = done.map(|done| done.production.clone());
+        let mut outputs = Vec::new();
+        let mut collected = Vec::new();
+        for name in derivation.into_iter().flat_map(|derivation| derivation.outputs.keys()) {
+            let planned = checked.and_then(|checked| checked.outputs.get(name).cloned().flatten());
+            let built = done.and_then(|done| done.outputs.get(name));
+            let path = built.map(|built| built.path.clone()).or(planned);
+            let mut ours = built.map(|built| Contents {
+                nar_hash: built.nar_hash,
+                nar_size: built.nar_size,
+                references: built.references.clone(),
+            });
+            let mut ca = built.and_then(|built| built.ca.as_ref().map(ToString::to_string));
+            if production.is_none() || matches!(production, Some(Production::Obtained { .. })) {
+                // A fixed output, got by its hash.
+                let (got, contents, address) = self.obtained(path.as_ref());
+                production = Some(got);
+                ours = contents;
+                ca = address;
+            }
+            let id = checked
+                .filter(|_| floating)
+                .and_then(|checked| DrvOutput::new(checked.modulo?, name).ok());
+            let mut claims = claims::collect(
+                path.as_ref(),
+                id.as_ref(),
+                answers,
+                &sources.keys,
+                sources.local.as_deref(),
+            );
+            let mut about = std::mem::take(&mut claims.claims);
+            if let (Some(built), Some(ours)) = (built, &ours) {
+                differing::name_files(&mut about, ours, &built.host_path, answers, self.state);
+            }
+            outputs.push(OutputFacts { name: name.clone(), path, ours, ca, claims: about });
+            collected.push(claims);
+        }
+        let facts = DerivationFacts {
+            drv_path: drv_path.clone(),
+            system: derivation
+                .map(|derivation| String::from_utf8_lossy(&derivation.platform).into_owned())
+                .unwrap_or_default(),
+            role: if target { Role::Target } else { Role::Input },
+            basis: derivation.map(basis).unwrap_or_default(),
+            built_on: done.map(|done| self.rebuilt(&done.inputs)).unwrap_or_default(),
+            production: production.unwrap_or_else(|| Production::Missing {
+                reason: Reason::DerivationMissing,
+                detail: "its derivation could not be used".to_owned(),
+                tail: Vec::new(),
+            }),
+            outputs,
+        };
+        (facts, collected)
+    }
+
+    /// Those of `inputs` that were built in this run.
+    fn rebuilt(&self, inputs: &BTreeSet<StorePath>) -> BTreeSet<StorePath> {
+        let rebuilt = |path: &&StorePath| {
+            let object = self.objects.get(*path);
+            object.is_some_and(|object| matches!(object.origin, Origin::Rebuilt { .. }))
+        };
+        inputs.iter().filter(rebuilt).cloned().collect()
+    }
+
+    /// A fixed output that was got instead of built.
+    fn obtained(&self, path: Option<&StorePath>) -> (Production, Option<Contents>, Option<String>) {
+        let object = path.and_then(|path| self.objects.get(path));
+        match object {
+            Some(object) => {
+                let ca = object.input.ca.as_ref().map(ToString::to_string);
+                (
+                    Production::Obtained { origin: object.origin.clone() },
+                    Some(object.contents()),
+                    ca,
+                )
+            }
+            None => {
+                let lack = path.and_then(|path| self.gathered.plan.lacking.get(path));
+                let (reason, detail) = lack.map_or_else(
+                    || (Reason::InputMissing, "it could not be had".to_owned()),
+                    |lack| (lack.reason, lack.detail.clone()),
+                );
+                (Production::Missing { reason, detail, tail: Vec::new() }, None, None)
+            }
+        }
+    }
+
+    /// The objects that builds could read.
+    fn inputs(&self) -> Vec<InputFacts> {
+        let used: BTreeSet<&StorePath> = self.done.values().flat_map(|done| &done.inputs).collect();
+        used.into_iter()
+            .filter_map(|path| {
+                let object = self.objects.get(path)?;
+                Some(InputFacts {
+                    path: path.clone(),
+                    contents: object.contents(),
+                    origin: object.origin.clone(),
+                })
+            })
+            .collect()
+    }
+
+    /// The sandbox, as the builds found it.
+    fn sandbox(&self) -> SandboxFacts {
+        let surroundings = self.done.values().filter_map(|done| done.surroundings.as_ref());
+        let ownership =
+            surroundings.clone().next().map(|found| ownership(found.root_kind)).unwrap_or_default();
+        let differences: BTreeSet<String> =
+            surroundings.flat_map(|found| found.differences.iter().cloned()).collect();
+        SandboxFacts { ownership, shell: None, differences: differences.into_iter().collect() }
+    }
+}
+
+/// How files are kept apart from the builder, in words.
+fn ownership(kind: RootKind) -> String {
+    match kind {
+        RootKind::HostRoot => "started by root: inputs belong to another user than the builder, as under the Nix daemon",
+        RootKind::SubIds => "started by an ordinary user with subordinate ids: inputs belong to another user than the builder, as under the Nix daemon",
+        RootKind::SingleId => "started by an ordinary user without subordinate ids: everything belongs to the builder, inputs are mounted read-only",
+    }
+    .to_owned()
+}
+
+/// What the outputs of a derivation are judged by.
+fn basis(derivation: &Derivation) -> Basis {
+    match derivation.kind() {
+        Kind::Fixed => Basis::Fixed,
+        Kind::FloatingCa => Basis::Realisations,
+        Kind::InputAddressed | Kind::Deferred | Kind::Impure => Basis::Claims,
+    }
+}
+
+/// What only this run can say: logs, times, kept directories.
+#[must_use]
+pub fn run_facts(done: &BTreeMap<StorePath, Done>, executor: &str) -> Map<String, Value> {
+    let builds: Map<String, Value> = done
+        .iter()
+        .map(|(drv_path, done)| {
+            let facts = json!({
+                "log": done.run.log.as_ref().map(|path| path.to_string_lossy()),
+                "milliseconds": done.run.duration.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+                "kept": done.run.kept.as_ref().map(|path| path.to_string_lossy()),
+            });
+            (drv_path.to_string(), facts)
+        })
+        .collect();
+    let mut run = Map::new();
+    run.insert("executor".to_owned(), executor.into());
+    run.insert("builds".to_owned(), builds.into());
+    run
+}
