@@ -1,6 +1,6 @@
 //! From what a rebuild found out to its outcomes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::{DerivationFacts, OutputFacts, Production, Rebuild, Role};
 use super::judge::{Basis, OutputStatus, forgeries, judge};
@@ -103,17 +103,22 @@ fn strayed(rebuild: &Rebuild) -> BTreeSet<&StorePath> {
             }
         }
     }
-    loop {
-        let before = strayed.len();
-        for (derivation, path) in &open {
-            if derivation.built_on.iter().any(|input| strayed.contains(input)) {
-                strayed.insert(*path);
-            }
-        }
-        if strayed.len() == before {
-            return strayed;
+    // Along the graph, from what strayed to what was made of it.
+    let mut made_of: BTreeMap<&StorePath, Vec<&StorePath>> = BTreeMap::new();
+    for (derivation, path) in open {
+        for input in &derivation.built_on {
+            made_of.entry(input).or_default().push(path);
         }
     }
+    let mut spread: Vec<&StorePath> = strayed.iter().copied().collect();
+    while let Some(input) = spread.pop() {
+        for path in made_of.remove(input).unwrap_or_default() {
+            if strayed.insert(path) {
+                spread.push(path);
+            }
+        }
+    }
+    strayed
 }
 
 fn examine_output(

@@ -139,11 +139,12 @@ impl Builds<'_> {
         objects: BTreeMap<StorePath, Object>,
     ) -> (BTreeMap<StorePath, Done>, BTreeMap<StorePath, Object>) {
         let needs = self.plan.needs();
+        let read: BTreeSet<&StorePath> = needs.values().flatten().collect();
         let shelf = Mutex::new(Shelf { objects, ..Shelf::default() });
         let total = u64::try_from(needs.len()).ok();
         let phase = self.progress.phase("building", crate::report::progress::Unit::Items, total);
         let finished = schedule::run(&needs, self.settings.jobs, |drv_path| {
-            let done = self.build(drv_path, &needs, &shelf);
+            let done = self.build(drv_path, &needs, read.contains(drv_path), &shelf);
             phase.advance(1);
             done
         });
@@ -156,16 +157,17 @@ impl Builds<'_> {
         (results, shelf.objects)
     }
 
+    /// Builds one derivation; `read` says whether others need it.
     fn build(
         &self,
         drv_path: &StorePath,
         needs: &schedule::Needs<StorePath>,
+        read: bool,
         shelf: &Mutex<Shelf>,
     ) -> Done {
         let mut done = self
             .try_build(drv_path, needs, shelf)
             .unwrap_or_else(|lack| Done::missing(lack.reason, lack.detail));
-        let read = needs.values().any(|all| all.contains(drv_path));
         if !read && !done.outputs.values().any(self.looked_at) {
             // Nobody will read these outputs; a large run would fill the disk.
             done.room = None;
