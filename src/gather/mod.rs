@@ -19,6 +19,7 @@ pub mod credentials;
 pub mod database;
 pub mod differing;
 pub mod drv_files;
+pub mod evaluate;
 pub mod fetch;
 pub mod fetch_plan;
 pub mod files;

@@ -1,6 +1,9 @@
-//! The loopback interface of a fresh network namespace.
+//! Fresh network namespaces and their loopback interface.
 
-#![expect(unsafe_code, reason = "SIOCSIFFLAGS is not in rustix")]
+#![expect(
+    unsafe_code,
+    reason = "SIOCSIFFLAGS is not in rustix; unshare(2) is unsafe there for a flag that is not used here"
+)]
 
 use std::os::fd::AsRawFd as _;
 
@@ -29,4 +32,14 @@ pub fn loopback_up() -> Result<(), Errno> {
     // SAFETY: the kernel reads one `ifreq`, which lives across the call.
     check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }.into())
         .map(drop)
+}
+
+/// Moves the calling thread, and what it starts from then on, into a network
+/// namespace with nothing in it, not even a loopback interface that is up.
+///
+/// # Errors
+/// What the kernel says, if the process may not make namespaces.
+pub fn leave_network() -> Result<(), Errno> {
+    // SAFETY: the flag that makes this unsafe, FILES, is not used.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }
 }
