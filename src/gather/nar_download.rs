@@ -128,15 +128,11 @@ impl CacheClient {
         let algorithm =
             narinfo.file_hash.map_or(HashAlgorithm::Sha256, |FileHash(hash)| hash.algorithm());
         let (source, cap) = self.open_nar(cache, narinfo)?;
-        let mut served = Served { source, hasher: Some(Hasher::new(algorithm)), size: 0, cap };
+        let mut served = Served::hashing(source, cap, algorithm);
         let mut kept = Kept { sink, error: None };
         let checked = {
             let reader = compression::reader(narinfo.compression, &mut served);
-            let limited = Limited {
-                source: reader.map_err(NarFetchError::Read)?,
-                left: claimed_size,
-                limit: claimed_size,
-            };
+            let limited = Limited::new(reader.map_err(NarFetchError::Read)?, claimed_size);
             nar::check(Tee { source: limited, kept: &mut kept })
         };
         if let Some(error) = kept.error {
@@ -149,8 +145,7 @@ impl CacheClient {
         if nar_hash != claimed_hash {
             return Err(NarFetchError::Hash { found: nar_hash, claimed: claimed_hash });
         }
-        let hasher = served.hasher.unwrap_or_else(|| Hasher::new(algorithm));
-        let (file_hash, file_size) = (FileHash(hasher.finish()), served.size);
+        let (file_hash, file_size) = served.finish();
         let file_fields_hold = narinfo.file_hash.is_none_or(|claimed| claimed == file_hash)
             && narinfo.file_size.is_none_or(|claimed| claimed == file_size);
         Ok(NarDownload { nar_hash, nar_size, file_hash, file_size, file_fields_hold })
@@ -168,11 +163,11 @@ impl CacheClient {
         narinfo: &NarInfo,
     ) -> Result<Box<dyn Read + Send>, NarFetchError> {
         let (source, cap) = self.open_nar(cache, narinfo)?;
-        let served = Served { source, hasher: None, size: 0, cap };
+        let algorithm = HashAlgorithm::Sha256;
+        let served = Served { source, hasher: None, algorithm, size: 0, cap };
         let source =
             compression::reader(narinfo.compression, served).map_err(NarFetchError::Read)?;
-        let limit = narinfo.nar_size;
-        Ok(Box::new(Limited { source, left: limit, limit }))
+        Ok(Box::new(Limited::new(source, narinfo.nar_size)))
     }
 
     fn open_nar(
@@ -191,12 +186,17 @@ impl CacheClient {
 /// The most bytes the file of a NAR may have: what the narinfo says, or what
 /// a NAR of that size could take.
 fn file_cap(narinfo: &NarInfo) -> u64 {
+    let most = most_packed(narinfo);
+    narinfo.file_size.map_or(most, |claimed| claimed.min(most))
+}
+
+/// The most bytes that a NAR of the claimed size can take when it is packed.
+pub(super) fn most_packed(narinfo: &NarInfo) -> u64 {
     let size = narinfo.nar_size;
-    let bound = match narinfo.compression {
+    match narinfo.compression {
         Compression::None => size,
         _ => size.saturating_add(size / EXPANSION).saturating_add(EXPANSION_BASE),
-    };
-    narinfo.file_size.map_or(bound, |claimed| claimed.min(bound))
+    }
 }
 
 /// What an error out of [`CacheClient::nar`] or the check of a NAR means.
@@ -237,11 +237,29 @@ impl From<Excess> for io::Error {
 }
 
 /// The file as it is served: counted, capped, maybe hashed.
-struct Served {
+pub(super) struct Served {
     source: Box<dyn Read + Send>,
     hasher: Option<Hasher>,
+    algorithm: HashAlgorithm,
     size: u64,
     cap: u64,
+}
+
+impl Served {
+    /// At most `cap` bytes of `source`, hashed.
+    pub(super) fn hashing(
+        source: Box<dyn Read + Send>,
+        cap: u64,
+        algorithm: HashAlgorithm,
+    ) -> Self {
+        Self { source, hasher: Some(Hasher::new(algorithm)), algorithm, size: 0, cap }
+    }
+
+    /// Hash and size of what was read.
+    pub(super) fn finish(self) -> (FileHash, u64) {
+        let hasher = self.hasher.unwrap_or_else(|| Hasher::new(self.algorithm));
+        (FileHash(hasher.finish()), self.size)
+    }
 }
 
 impl Read for Served {
@@ -259,10 +277,17 @@ impl Read for Served {
 }
 
 /// Gives at most `limit` bytes and an error if there are more.
-struct Limited<R> {
+pub(super) struct Limited<R> {
     source: R,
     left: u64,
     limit: u64,
+}
+
+impl<R> Limited<R> {
+    /// At most `limit` bytes of `source`.
+    pub(super) const fn new(source: R, limit: u64) -> Self {
+        Self { source, left: limit, limit }
+    }
 }
 
 impl<R: Read> Read for Limited<R> {
