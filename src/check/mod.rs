@@ -5,12 +5,14 @@
 //! What was asked for and could not be checked is inconclusive, never a pass.
 
 pub mod inspect;
+pub mod location;
 pub mod lock;
 pub mod outcome;
 pub mod rebuild;
 pub mod registry;
 pub mod sample;
 
+pub use location::{Location, Mark, Position, Source, Span};
 pub use outcome::{
     Coverage, Evidence, Examination, Finding, Inconclusive, Level, NotRun, Reason, Rule, Subject,
     Verdict,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::location::Location;
+
 /// How much a finding weighs; `--fail-on` compares against it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
@@ -66,6 +68,10 @@ pub struct Finding {
     pub message: String,
     /// The values behind the message.
     pub evidence: Vec<Evidence>,
+    /// Where it stands, if it stands in a file.
+    pub location: Option<Box<Location>>,
+    /// The command that mends this one, ready to be typed, if there is one.
+    pub repair: Option<String>,
 }
 
 impl Finding {
@@ -82,7 +88,30 @@ impl Finding {
             subject: subject.into(),
             message: message.into(),
             evidence: Vec::new(),
+            location: None,
+            repair: None,
         }
+    }
+
+    /// Says where it stands.
+    #[must_use]
+    pub fn located(mut self, location: Location) -> Self {
+        self.location = Some(Box::new(location));
+        self
+    }
+
+    /// Names the command that mends it.
+    #[must_use]
+    pub fn mended_by(mut self, command: impl Into<String>) -> Self {
+        self.repair = Some(command.into());
+        self
+    }
+
+    /// Weighs it otherwise than its rule does.
+    #[must_use]
+    pub const fn weighed(mut self, level: Level) -> Self {
+        self.level = level;
+        self
     }
 
     /// Adds one labelled value.

@@ -62,6 +62,21 @@ struct FindingPart<'a> {
     evidence: Vec<EvidencePart<'a>>,
     summary: &'static str,
     remedy: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<LocationPart<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repair: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct LocationPart<'a> {
+    file: &'a str,
+    byte_offset: usize,
+    byte_length: usize,
+    line: usize,
+    column: usize,
+    end_line: usize,
+    end_column: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -167,6 +182,16 @@ impl<'a> FindingPart<'a> {
                 .collect(),
             summary: finding.rule.summary,
             remedy: finding.rule.remedy,
+            location: finding.location.as_deref().map(|place| LocationPart {
+                file: &place.file,
+                byte_offset: place.span.start,
+                byte_length: place.span.end.saturating_sub(place.span.start),
+                line: place.start.line,
+                column: place.start.column,
+                end_line: place.end.line,
+                end_column: place.end.column,
+            }),
+            repair: finding.repair.as_deref(),
         }
     }
 }

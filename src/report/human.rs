@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::pointer;
 use super::style::Look;
 use super::table;
 use super::text::{printable, width, wrap};
@@ -207,12 +208,18 @@ impl Page {
                 }
             }
             self.indented(INDENT, Tone::Plain, &printable(&finding.message));
+            if let Some(place) = &finding.location {
+                self.lines.extend(pointer::lines(place, self.look, tone, INDENT));
+            }
             let evidence: Vec<(String, Cell)> = finding
                 .evidence
                 .iter()
                 .map(|item| (item.label.clone(), item.value.as_str().into()))
                 .collect();
             self.lines.extend(table::facts(&evidence, self.look, INDENT * 2));
+            if let Some(command) = &finding.repair {
+                self.indented(INDENT, Tone::Plain, &format!("repair: {}", printable(command)));
+            }
             // Findings of one rule stand together; what to do is said once.
             let last = findings.get(at + 1).is_none_or(|next| next.rule.id != finding.rule.id);
             if last && !quiet {

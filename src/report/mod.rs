@@ -9,6 +9,7 @@ pub mod exit;
 pub mod human;
 pub mod inspect;
 pub mod json;
+mod pointer;
 pub mod progress;
 pub mod rebuild;
 mod style;
