@@ -7,6 +7,7 @@
 pub mod inspect;
 pub mod location;
 pub mod lock;
+pub mod operators;
 pub mod outcome;
 pub mod rebuild;
 pub mod registry;
