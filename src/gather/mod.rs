@@ -23,6 +23,7 @@ pub mod evaluate;
 pub mod fetch;
 pub mod fetch_plan;
 pub mod files;
+pub mod git;
 pub mod graph;
 pub mod http;
 pub mod http_error;
