@@ -6,17 +6,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::shelf::{Assembly, Shelf, lack};
 use crate::build::{
     BuildError, BuildJob, BuildOutcome, Built, BuiltOutput, Executor, Failed, FailureReason,
-    InputObject, Limits, Surroundings, World, schedule,
+    Limits, Surroundings, World, schedule,
 };
-use crate::check::rebuild::facts::{Origin, Production};
+use crate::check::rebuild::facts::Production;
 use crate::check::rebuild::rules;
 use crate::check::{Finding, Reason};
 use crate::gather::graph::DerivationGraph;
 use crate::gather::inputs::plan::Plan;
 use crate::gather::inputs::{Lack, Object, Way};
-use crate::nix::derivation::{Derivation, Output, name_of, resolve};
 use crate::nix::store_path::{StoreDir, StorePath};
 use crate::report::Progress;
 use crate::state::BuildDir;
@@ -105,46 +105,27 @@ pub struct Builds<'a> {
     pub looked_at: &'a (dyn Fn(&BuiltOutput) -> bool + Sync),
 }
 
-/// What builds leave for later ones.
+/// What the builds of a run share while they are under way.
 #[derive(Debug, Default)]
-struct Shelf {
-    /// Objects at hand: those obtained, and outputs that are inputs.
-    objects: BTreeMap<StorePath, Object>,
-    /// What content-addressed and deferred outputs turned out to be.
-    realised: BTreeMap<(StorePath, String), StorePath>,
+struct Shared {
+    shelf: Shelf,
     /// Derivations without outputs, each with the one it is down to and why.
     failed: BTreeMap<StorePath, (StorePath, String)>,
 }
 
-impl Shelf {
-    /// Puts an output at hand. Of several derivations that turn out to make
-    /// one content-addressed path, the first by name is named as its origin.
-    fn offer(&mut self, drv_path: &StorePath, output: &BuiltOutput) {
-        let kept = self.objects.get(&output.path).is_some_and(|known| match &known.origin {
-            Origin::Rebuilt { drv_path: other } => other <= drv_path,
-            _ => true,
-        });
-        if !kept {
-            self.objects.insert(output.path.clone(), rebuilt(drv_path, output));
-        }
-    }
-}
-
 impl Builds<'_> {
-    /// Builds every node of the plan. Gives what came of each, and all objects
-    /// that were at hand in the end.
+    /// Builds every node of the plan. Gives what came of each, and all that was
+    /// at hand in the end.
     #[must_use]
-    pub fn run(
-        &self,
-        objects: BTreeMap<StorePath, Object>,
-    ) -> (BTreeMap<StorePath, Done>, BTreeMap<StorePath, Object>) {
+    pub fn run(&self, objects: BTreeMap<StorePath, Object>) -> (BTreeMap<StorePath, Done>, Shelf) {
         let needs = self.plan.needs();
         let read: BTreeSet<&StorePath> = needs.values().flatten().collect();
-        let shelf = Mutex::new(Shelf { objects, ..Shelf::default() });
+        let shelf = Shelf { objects, ..Shelf::default() };
+        let shared = Mutex::new(Shared { shelf, ..Shared::default() });
         let total = u64::try_from(needs.len()).ok();
         let phase = self.progress.phase("building", crate::report::progress::Unit::Items, total);
         let finished = schedule::run(&needs, self.settings.jobs, |drv_path| {
-            let done = self.build(drv_path, &needs, read.contains(drv_path), &shelf);
+            let done = self.build(drv_path, &needs, read.contains(drv_path), &shared);
             phase.advance(1);
             done
         });
@@ -153,8 +134,8 @@ impl Builds<'_> {
             let detail = "its inputs need its own outputs".to_owned();
             results.insert(drv_path, Done::missing(Reason::Unsupported, detail));
         }
-        let shelf = shelf.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (results, shelf.objects)
+        let shared = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (results, shared.shelf)
     }
 
     /// Builds one derivation; `read` says whether others need it.
@@ -163,31 +144,31 @@ impl Builds<'_> {
         drv_path: &StorePath,
         needs: &schedule::Needs<StorePath>,
         read: bool,
-        shelf: &Mutex<Shelf>,
+        shared: &Mutex<Shared>,
     ) -> Done {
         let mut done = self
-            .try_build(drv_path, needs, shelf)
+            .try_build(drv_path, needs, shared)
             .unwrap_or_else(|lack| Done::missing(lack.reason, lack.detail));
         if !read && !done.outputs.values().any(self.looked_at) {
             // Nobody will read these outputs; a large run would fill the disk.
             done.room = None;
         }
-        let mut shelf = lock(shelf);
+        let mut shared = lock(shared);
         if let Production::Missing { reason, detail, .. } = &done.production {
             let root = needs
                 .get(drv_path)
                 .into_iter()
                 .flatten()
-                .find_map(|need| shelf.failed.get(need))
+                .find_map(|need| shared.failed.get(need))
                 .filter(|_| *reason == Reason::BlockedBy)
                 .cloned()
                 .unwrap_or_else(|| (drv_path.clone(), detail.clone()));
-            shelf.failed.insert(drv_path.clone(), root);
+            shared.failed.insert(drv_path.clone(), root);
         }
         for (name, output) in &done.outputs {
-            shelf.realised.insert((drv_path.clone(), name.clone()), output.path.clone());
+            shared.shelf.realised.insert((drv_path.clone(), name.clone()), output.path.clone());
             if read && self.reads_from(drv_path, &output.path) {
-                shelf.offer(drv_path, output);
+                shared.shelf.offer(drv_path, output);
             }
         }
         done
@@ -209,115 +190,43 @@ impl Builds<'_> {
         &self,
         drv_path: &StorePath,
         needs: &schedule::Needs<StorePath>,
-        shelf: &Mutex<Shelf>,
+        shared: &Mutex<Shared>,
     ) -> Result<Done, Lack> {
-        let node = self
-            .plan
-            .nodes
-            .get(drv_path)
-            .ok_or_else(|| lack(Reason::DerivationMissing, "it was not planned"))?;
-        if let Some(lack) = &node.lack {
+        let node = self.plan.nodes.get(drv_path);
+        if let Some(lack) = node.and_then(|node| node.lack.as_ref()) {
             return Err(lack.clone());
         }
-        let (derivation, _) = self
-            .graph
-            .usable(drv_path)
-            .ok_or_else(|| lack(Reason::DerivationMissing, "its derivation is not at hand"))?;
-        let (derivation, inputs) = {
-            let shelf = lock(shelf);
+        let job = {
+            let shared = lock(shared);
             let needs = needs.get(drv_path).into_iter().flatten();
-            if let Some((root, why)) = needs.into_iter().find_map(|need| shelf.failed.get(need)) {
+            if let Some((root, why)) = needs.into_iter().find_map(|need| shared.failed.get(need)) {
                 return Err(lack(Reason::BlockedBy, format!("{root} could not be built: {why}")));
             }
-            let derivation = self.resolved(drv_path, derivation, &shelf)?;
-            let roots = node.inputs.iter().chain(&derivation.input_srcs);
-            let inputs = self.closure(roots, &shelf)?;
-            let own = derivation.outputs.values().filter_map(Output::path);
-            if let Some(own) = own.into_iter().find(|path| inputs.contains_key(*path)) {
-                let own = self.store_dir.full(own);
-                return Err(lack(
-                    Reason::Unsupported,
-                    format!("its inputs are claimed to refer to {own}, which it is to make"),
-                ));
-            }
-            (derivation, inputs)
+            self.assembly().job(drv_path, &shared.shelf)?
         };
-        let outputs = derivation
-            .outputs
-            .iter()
-            .map(|(name, output)| (name.clone(), output.path().cloned()))
-            .collect();
-        let used = inputs.keys().cloned().collect();
-        let job = BuildJob {
-            drv_path: drv_path.clone(),
-            network: self.settings.network && derivation.is_fixed(),
-            derivation,
-            outputs,
-            inputs,
-            world: self.settings.world,
-            cores: self.settings.cores,
-            limits: self.settings.limits,
-            shell: self.settings.shell.clone(),
-            keep_failed: self.settings.keep_failed,
-            round: 0,
-            store_dir: self.store_dir.clone(),
-        };
-        let item = self.progress.item(drv_path.name());
-        let outcome = self.executor.build(&job);
+        Ok(self.perform(&job))
+    }
+
+    /// How jobs are made.
+    #[must_use]
+    pub const fn assembly(&self) -> Assembly<'_> {
+        Assembly {
+            graph: self.graph,
+            plan: self.plan,
+            settings: self.settings,
+            store_dir: self.store_dir,
+        }
+    }
+
+    /// Has one job done.
+    #[must_use]
+    pub fn perform(&self, job: &BuildJob) -> Done {
+        let item = self.progress.item(job.drv_path.name());
+        let outcome = self.executor.build(job);
         drop(item);
-        let mut done = self.conclude(drv_path, outcome);
-        done.inputs = used;
-        Ok(done)
-    }
-
-    /// The derivation with the paths of inputs that only builds could tell.
-    fn resolved(
-        &self,
-        drv_path: &StorePath,
-        derivation: &Derivation,
-        shelf: &Shelf,
-    ) -> Result<Derivation, Lack> {
-        if !derivation.needs_resolving() {
-            return Ok(derivation.clone());
-        }
-        let mut paths = shelf.realised.clone();
-        for (input, outputs) in &derivation.input_drvs {
-            let Some((_, checked)) = self.graph.usable(input) else { continue };
-            for output in outputs {
-                if let Some(Some(path)) = checked.outputs.get(output) {
-                    paths.insert((input.clone(), output.clone()), path.clone());
-                }
-            }
-        }
-        let name = name_of(drv_path).unwrap_or_default();
-        resolve(derivation, name, self.store_dir, &paths)
-            .map_err(|error| lack(Reason::InputMissing, error.to_string()))
-    }
-
-    /// Everything that `roots` reach, on this machine.
-    fn closure<'s>(
-        &self,
-        roots: impl Iterator<Item = &'s StorePath>,
-        shelf: &Shelf,
-    ) -> Result<BTreeMap<StorePath, InputObject>, Lack> {
-        let mut closure = BTreeMap::new();
-        let mut open: Vec<StorePath> = roots.cloned().collect();
-        while let Some(path) = open.pop() {
-            if closure.contains_key(&path) {
-                continue;
-            }
-            let object = shelf.objects.get(&path).ok_or_else(|| {
-                self.plan.lacking.get(&path).cloned().unwrap_or_else(|| {
-                    lack(
-                        Reason::InputMissing,
-                        format!("{} is not at hand", self.store_dir.full(&path)),
-                    )
-                })
-            })?;
-            open.extend(object.input.references.iter().cloned());
-            closure.insert(path, object.input.clone());
-        }
-        Ok(closure)
+        let mut done = self.conclude(&job.drv_path, outcome);
+        done.inputs = job.inputs.keys().cloned().collect();
+        done
     }
 
     fn conclude(&self, drv_path: &StorePath, outcome: Result<BuildOutcome, BuildError>) -> Done {
@@ -374,25 +283,6 @@ fn succeeded(built: Built) -> Done {
         trouble: None,
         room: built.room,
     }
-}
-
-/// An output of ours as an input of others.
-fn rebuilt(drv_path: &StorePath, output: &BuiltOutput) -> Object {
-    Object {
-        input: InputObject {
-            host_path: output.host_path.clone(),
-            nar_hash: output.nar_hash,
-            nar_size: output.nar_size,
-            references: output.references.clone(),
-            ca: output.ca,
-            deriver: Some(drv_path.clone()),
-        },
-        origin: Origin::Rebuilt { drv_path: drv_path.clone() },
-    }
-}
-
-fn lack(reason: Reason, detail: impl Into<String>) -> Lack {
-    Lack { reason, detail: detail.into() }
 }
 
 /// The lock, even when a worker panicked: the panic itself is passed on.

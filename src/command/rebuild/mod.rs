@@ -8,6 +8,7 @@ mod builds;
 mod gathered;
 mod outcome;
 mod settings;
+mod shelf;
 mod targets;
 
 use std::collections::BTreeSet;
@@ -93,13 +94,13 @@ pub fn run(
         store_dir: &store_dir,
         progress,
     };
-    let (done, objects) = builds.run(gathered.objects.clone());
+    let (done, shelf) = builds.run(gathered.objects.clone());
 
     let outcome = Outcome {
         graph: &graph,
         gathered: &gathered,
         done: &done,
-        objects: &objects,
+        objects: &shelf.objects,
         state: &state,
     };
     let mut rebuild = questions.install(|| outcome.facts(&wanted, &answers, &sources));
