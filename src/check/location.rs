@@ -15,22 +15,7 @@ const BEFORE: usize = 40;
 /// column; a place behind them has the column of the last one counted.
 const MAX_COLUMN: usize = 1 << 20;
 
-/// A stretch of bytes in a file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Span {
-    /// Offset of its first byte.
-    pub start: usize,
-    /// Offset behind its last byte.
-    pub end: usize,
-}
-
-impl Span {
-    /// From `start` up to `end`.
-    #[must_use]
-    pub const fn new(start: usize, end: usize) -> Self {
-        Self { start, end }
-    }
-}
+pub use crate::nix::json::Span;
 
 /// A line and a column, both from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

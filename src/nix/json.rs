@@ -41,11 +41,30 @@ pub struct Duplicates {
     pub count: usize,
 }
 
+/// A stretch of bytes in a text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// Offset of its first byte.
+    pub start: usize,
+    /// Offset behind its last byte.
+    pub end: usize,
+}
+
+impl Span {
+    /// From `start` up to `end`.
+    #[must_use]
+    pub const fn new(start: usize, end: usize) -> Self {
+        Self { start, end }
+    }
+}
+
 /// A value with its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     /// Offset of its first byte.
     pub offset: usize,
+    /// Offset behind its last byte.
+    pub end: usize,
     /// What it is.
     pub value: Value,
 }
@@ -74,6 +93,8 @@ pub struct Member {
     pub key: String,
     /// Offset of the key's opening quote.
     pub offset: usize,
+    /// Offset behind the key's closing quote.
+    pub key_end: usize,
     /// Its value.
     pub value: Node,
 }
@@ -181,6 +202,12 @@ impl Node {
         }
     }
 
+    /// Where it stands.
+    #[must_use]
+    pub const fn span(&self) -> Span {
+        Span::new(self.offset, self.end)
+    }
+
     /// What it is, in a word.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -192,6 +219,14 @@ impl Node {
             Value::Array(_) => "an array",
             Value::Object(_) => "an object",
         }
+    }
+}
+
+impl Member {
+    /// Where its key stands.
+    #[must_use]
+    pub const fn key_span(&self) -> Span {
+        Span::new(self.offset, self.key_end)
     }
 }
 
@@ -229,7 +264,45 @@ struct Frame {
 
 enum Inside {
     Array(Vec<Node>),
-    Object { members: Vec<Member>, seen: HashMap<String, usize>, key: (String, usize) },
+    Object { members: Vec<Member>, seen: Seen, key: Key },
+}
+
+/// A key with where it begins and ends.
+#[derive(Default)]
+struct Key {
+    name: String,
+    offset: usize,
+    end: usize,
+}
+
+/// Members up to which an object is searched for a doubled key one by one;
+/// most objects of a lock are this small, and a table for each costs more.
+const FEW: usize = 12;
+
+/// Where the keys of an object under way were met first, once it has more
+/// than [`FEW`].
+#[derive(Default)]
+struct Seen(HashMap<String, usize>);
+
+impl Seen {
+    /// Where `key` stood before, if it did.
+    fn first(&mut self, key: &Key, members: &[Member]) -> Option<usize> {
+        if members.len() <= FEW {
+            return members.iter().find(|one| one.key == key.name).map(|one| one.offset);
+        }
+        if self.0.is_empty() {
+            for member in members {
+                self.0.entry(member.key.clone()).or_insert(member.offset);
+            }
+        }
+        match self.0.get(&key.name) {
+            Some(first) => Some(*first),
+            None => {
+                self.0.insert(key.name.clone(), key.offset);
+                None
+            }
+        }
+    }
 }
 
 struct Reader<'a> {
@@ -288,19 +361,22 @@ impl<'a> Reader<'a> {
                         } else {
                             Value::Object(Vec::new())
                         };
-                        Node { offset, value }
+                        Node { offset, end: self.at, value }
                     } else if bracket == b'[' {
                         open.push(Frame { offset, inside: Inside::Array(Vec::new()) });
                         continue;
                     } else {
                         let key = self.key()?;
-                        let seen = HashMap::from([(key.0.clone(), key.1)]);
-                        let inside = Inside::Object { members: Vec::new(), seen, key };
+                        let inside =
+                            Inside::Object { members: Vec::new(), seen: Seen::default(), key };
                         open.push(Frame { offset, inside });
                         continue;
                     }
                 }
-                _ => Node { offset, value: self.scalar()? },
+                _ => {
+                    let value = self.scalar()?;
+                    Node { offset, end: self.at, value }
+                }
             };
             // A finished value goes into what encloses it, which may be
             // finished by that in turn.
@@ -318,15 +394,13 @@ impl<'a> Reader<'a> {
                 match &mut frame.inside {
                     Inside::Array(items) => items.push(done),
                     Inside::Object { members, seen, key } => {
-                        let (name, offset) = std::mem::take(key);
-                        members.push(Member { key: name, offset, value: done });
+                        let Key { name, offset, end } = std::mem::take(key);
+                        members.push(Member { key: name, offset, key_end: end, value: done });
                         if more {
                             self.blanks();
                             *key = self.key()?;
-                            if let Some(first) = seen.get(&key.0) {
-                                doubled = Some((key.0.clone(), *first, key.1));
-                            } else {
-                                seen.insert(key.0.clone(), key.1);
+                            if let Some(first) = seen.first(key, members) {
+                                doubled = Some((key.name.clone(), first, key.offset));
                             }
                         }
                     }
@@ -345,9 +419,11 @@ impl<'a> Reader<'a> {
                     return Err(self.unexpected("the end of the text"));
                 };
                 done = match inside {
-                    Inside::Array(items) => Node { offset, value: Value::Array(items) },
+                    Inside::Array(items) => {
+                        Node { offset, end: self.at, value: Value::Array(items) }
+                    }
                     Inside::Object { members, .. } => {
-                        Node { offset, value: Value::Object(members) }
+                        Node { offset, end: self.at, value: Value::Object(members) }
                     }
                 };
             }
@@ -355,18 +431,19 @@ impl<'a> Reader<'a> {
     }
 
     /// A key with its colon.
-    fn key(&mut self) -> Result<(String, usize), JsonError> {
+    fn key(&mut self) -> Result<Key, JsonError> {
         let offset = self.at;
         if self.peek() != Some(b'"') {
             return Err(self.unexpected("a key in quotes"));
         }
-        let key = self.string()?;
+        let name = self.string()?;
+        let end = self.at;
         self.blanks();
         if self.peek() != Some(b':') {
             return Err(self.unexpected("':'"));
         }
         self.at += 1;
-        Ok((key, offset))
+        Ok(Key { name, offset, end })
     }
 
     fn scalar(&mut self) -> Result<Value, JsonError> {
@@ -493,7 +570,7 @@ fn path_of(open: &[Frame]) -> Vec<String> {
         .take(above)
         .map(|frame| match &frame.inside {
             Inside::Array(items) => items.len().to_string(),
-            Inside::Object { key, .. } => key.0.clone(),
+            Inside::Object { key, .. } => key.name.clone(),
         })
         .collect()
 }

@@ -10,6 +10,8 @@ pub mod compression;
 pub mod content_address;
 pub mod derivation;
 pub mod flake_lock;
+pub mod flake_ref;
+pub mod flake_secrets;
 pub mod git;
 pub mod hash;
 pub mod json;

@@ -70,6 +70,9 @@ fn places_are_right() {
     let Value::Array(items) = &list.value else { panic!("no array") };
     assert_eq!(items[0].offset, 7);
     assert_eq!(items[1].members().unwrap()[0].offset, 12);
+    assert_eq!(list.span(), Span::new(6, 22));
+    assert_eq!(document.root.span(), Span::new(0, 23));
+    assert_eq!(document.root.members().unwrap()[0].key_span(), Span::new(1, 4));
     for (text, offset) in
         [("[1,]", 3), ("{\"a\":nul}", 5), ("[1", 2), ("  x", 2), ("[\"a\u{1}\"]", 3)]
     {
@@ -107,4 +110,19 @@ fn depth_is_bounded_without_recursion() {
         JsonError { offset: MAX_DEPTH, defect: Defect::TooDeep }
     );
     assert_eq!(parse("[".repeat(1_000_000).as_bytes()).unwrap_err().defect, Defect::TooDeep);
+}
+
+#[test]
+fn doubled_keys_of_long_objects_are_named() {
+    for length in [1, FEW - 1, FEW, FEW + 1, FEW + 2, 100] {
+        let mut keys: Vec<String> = (0..length).map(|at| format!("\"k{at}\":0")).collect();
+        keys.push("\"k0\":1".to_owned());
+        keys.push("\"new\":1".to_owned());
+        keys.push("\"new\":2".to_owned());
+        let text = format!("{{{}}}", keys.join(","));
+        let document = parse(text.as_bytes()).unwrap();
+        let named: Vec<_> =
+            document.duplicates.named.iter().map(|one| (one.key.as_str(), one.first)).collect();
+        assert_eq!(named, [("k0", 1), ("new", text.find("\"new").unwrap())], "{length}");
+    }
 }

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::Facts;
-use crate::nix::flake_lock::{Attribute, FlakeLock, LockInput, LockNode, without_secrets};
+use crate::nix::flake_lock::{Attribute, Attributes, FlakeLock, LockInput, LockNode};
+use crate::nix::flake_secrets::without_secrets;
 use crate::nix::store_path::StoreDir;
 use crate::report::{Column, Section, Table};
 
@@ -17,7 +18,7 @@ impl Facts for FlakeLock {
                     .inputs
                     .iter()
                     .map(|(name, input)| {
-                        let value = match input {
+                        let value = match &input.target {
                             LockInput::Node(target) => json!({ "node": target }),
                             LockInput::Follows(path) => json!({ "follows": path }),
                         };
@@ -25,7 +26,7 @@ impl Facts for FlakeLock {
                     })
                     .collect();
                 let value = json!({
-                    "byte_offset": node.offset,
+                    "byte_offset": node.key.start,
                     "flake": node.flake,
                     "inputs": inputs,
                     "locked": attributes(&node.locked),
@@ -66,7 +67,7 @@ impl Facts for FlakeLock {
             .into_iter()
             .flatten()
             .map(|(name, input)| {
-                let target = match input {
+                let target = match &input.target {
                     LockInput::Node(target) => target.clone(),
                     LockInput::Follows(path) => format!("follows {}", path.join("/")),
                 };
@@ -104,17 +105,13 @@ impl Facts for FlakeLock {
 }
 
 fn text(node: &LockNode, name: &str) -> Option<String> {
-    match node.locked.get(name) {
-        Some(Attribute::Text(text)) => Some(text.clone()),
-        _ => None,
-    }
+    node.locked_text(name).map(without_secrets)
 }
 
 /// Where a node comes from, in a word.
 fn source(node: &LockNode) -> String {
     let kind = text(node, "type").unwrap_or_default();
     let place = text(node, "url")
-        .map(|url| without_secrets(&url))
         .or_else(|| text(node, "path"))
         .or_else(|| Some(format!("{}/{}", text(node, "owner")?, text(node, "repo")?)))
         .or_else(|| text(node, "id"))
@@ -122,12 +119,11 @@ fn source(node: &LockNode) -> String {
     if kind.is_empty() { place } else { format!("{kind}:{place}") }
 }
 
-fn attributes(from: &std::collections::BTreeMap<String, Attribute>) -> Map<String, Value> {
+fn attributes(from: &Attributes) -> Map<String, Value> {
     from.iter()
-        .map(|(name, value)| {
-            let value = match value {
-                Attribute::Text(text) if name == "url" => without_secrets(text).into(),
-                Attribute::Text(text) => text.as_str().into(),
+        .map(|(name, attr)| {
+            let value = match &attr.value {
+                Attribute::Text(text) => without_secrets(text).into(),
                 Attribute::Bool(value) => (*value).into(),
                 // A number no type of ours can hold is shown as it is written.
                 Attribute::Number(number) => {

@@ -1,0 +1,295 @@
+//! Secrets in the texts of a lock file: passwords and tokens that somebody
+//! left in a URL. Found so that they can be reported, and so that no output
+//! repeats them.
+
+use std::ops::Range;
+
+use super::json::Span;
+
+/// Parameters of flake references that hold no secrets.
+const HARMLESS: [&str; 13] = [
+    "ref",
+    "rev",
+    "dir",
+    "narHash",
+    "submodules",
+    "shallow",
+    "lfs",
+    "host",
+    "lastModified",
+    "revCount",
+    "archive",
+    "allRefs",
+    "exportIgnore",
+];
+
+/// Parameters whose value is a secret or proves that somebody had one, lower
+/// case.
+const SECRET_PARAMETERS: [&str; 20] = [
+    "token",
+    "access_token",
+    "private_token",
+    "job_token",
+    "auth",
+    "authorization",
+    "auth_token",
+    "api_key",
+    "apikey",
+    "key",
+    "sig",
+    "signature",
+    "secret",
+    "password",
+    "passwd",
+    "pwd",
+    "x-amz-signature",
+    "x-amz-credential",
+    "x-amz-security-token",
+    "x-goog-signature",
+];
+
+/// How tokens of well-known services begin, and how many characters follow at
+/// least. Published by the services so that scanners can find them.
+const TOKENS: [(&str, usize); 14] = [
+    ("ghp_", 30),
+    ("gho_", 30),
+    ("ghu_", 30),
+    ("ghs_", 30),
+    ("ghr_", 30),
+    ("github_pat_", 30),
+    ("glpat-", 16),
+    ("glrt-", 16),
+    ("gldt-", 16),
+    ("glcbt-", 16),
+    ("xoxb-", 16),
+    ("xoxp-", 16),
+    ("npm_", 30),
+    ("AKIA", 16),
+];
+
+/// User names that say nothing: those that git hosts prescribe.
+const PLAIN_USERS: [&str; 4] = ["git", "anonymous", "hg", "svn"];
+
+/// Something in a text that should not be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// Where in the text.
+    pub range: Range<usize>,
+    /// What it is.
+    pub kind: SecretKind,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SecretKind {
+    /// A user name that says nothing, such as `git`.
+    PlainUser,
+    /// A user name, which may be a token.
+    User,
+    /// A password.
+    Password,
+    /// A parameter of a URL that is named like a secret.
+    Parameter,
+    /// A token of a well-known service.
+    Token,
+}
+
+impl SecretKind {
+    /// What it is, in words.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PlainUser => "a user name",
+            Self::User => "a user name that may be a token",
+            Self::Password => "a password",
+            Self::Parameter => "a parameter that is named like a secret",
+            Self::Token => "a token of a well-known service",
+        }
+    }
+}
+
+/// The secrets of a text, in its order.
+#[must_use]
+pub fn find(text: &str) -> Vec<Secret> {
+    let mut found = Vec::new();
+    for (user, at) in users(text) {
+        let (name, password) = user.split_once(':').map_or((user, None), |(n, p)| (n, Some(p)));
+        let kind = if password.is_some_and(|password| !password.is_empty()) {
+            SecretKind::Password
+        } else if PLAIN_USERS.contains(&name) || name.is_empty() {
+            SecretKind::PlainUser
+        } else {
+            SecretKind::User
+        };
+        found.push(Secret { range: at, kind });
+    }
+    for (name, value) in parameters(text) {
+        let name = name.to_ascii_lowercase();
+        if SECRET_PARAMETERS.contains(&name.as_str()) && !value.is_empty() {
+            found.push(Secret { range: value, kind: SecretKind::Parameter });
+        }
+    }
+    found.extend(tokens(text).map(|range| Secret { range, kind: SecretKind::Token }));
+    found.sort_by_key(|secret| (secret.range.start, secret.range.end));
+    found
+}
+
+/// A text as it may be shown: without user and password, without tokens, and
+/// with the values of unknown parameters of a URL left out, for they may be
+/// secrets too.
+#[must_use]
+pub fn without_secrets(text: &str) -> String {
+    let mut shown = String::new();
+    let mut at = 0;
+    for hidden in hidden(text) {
+        if hidden.end <= at {
+            continue;
+        }
+        shown.push_str(text.get(at..hidden.start.max(at)).unwrap_or_default());
+        shown.push_str("***");
+        at = hidden.end;
+    }
+    shown.push_str(text.get(at..).unwrap_or_default());
+    shown
+}
+
+/// What may not be shown of a text that is read as it stands in a file, in
+/// JSON: URLs end at quotes, slashes may be escaped. Offsets are of the text.
+#[must_use]
+pub fn hidden_in_file(text: &[u8]) -> Vec<Span> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    // Pieces between quotes: what is outside strings is covered too, for a
+    // file that is no JSON has no inside.
+    for piece in text.split(|byte| matches!(byte, b'"' | b'\n')) {
+        let interesting = piece.iter().any(|byte| matches!(byte, b'@' | b'?' | b'_' | b'-'))
+            || piece.windows(4).any(|four| four == b"AKIA");
+        if interesting {
+            // Offsets stay as they are: every byte is replaced by one.
+            let plain: String = piece
+                .iter()
+                .map(|byte| if byte.is_ascii() { char::from(*byte) } else { '.' })
+                .collect::<String>()
+                .replace("\\/", "//");
+            let plain = if plain.contains("////") { plain.replace("////", ".://") } else { plain };
+            found.extend(
+                hidden(&plain)
+                    .into_iter()
+                    .map(|range| Span::new(from + range.start, from + range.end)),
+            );
+        }
+        from += piece.len() + 1;
+    }
+    found
+}
+
+/// What may not be shown, in the order of the text.
+fn hidden(text: &str) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = users(text).map(|(_, range)| range).collect();
+    found.extend(
+        parameters(text).filter(|(name, _)| !HARMLESS.contains(name)).map(|(_, value)| value),
+    );
+    found.extend(tokens(text));
+    found.sort_by_key(|range| (range.start, range.end));
+    found
+}
+
+/// The part before `@` of every URL in a text.
+fn users(text: &str) -> impl Iterator<Item = (&str, Range<usize>)> {
+    text.match_indices("://").filter_map(move |(at, _)| {
+        let start = at + 3;
+        let rest = text.get(start..)?;
+        let authority = rest.split(['/', '?', '#', ' ', '\\']).next()?;
+        let (user, _) = authority.rsplit_once('@')?;
+        Some((user, start..start + user.len()))
+    })
+}
+
+/// The parameters of a URL: name, and where the value stands.
+fn parameters(text: &str) -> impl Iterator<Item = (&str, Range<usize>)> {
+    let query = text.find('?').map_or(text.len(), |at| at + 1);
+    let query = if text.contains("://") || text.contains(':') { query } else { text.len() };
+    let mut at = query;
+    text.get(query..).unwrap_or_default().split(['&', '#', ';']).filter_map(move |pair| {
+        let start = at;
+        at += pair.len() + 1;
+        let (name, value) = pair.split_once('=')?;
+        let from = start + name.len() + 1;
+        Some((name, from..from + value.len()))
+    })
+}
+
+/// Tokens of well-known services.
+fn tokens(text: &str) -> impl Iterator<Item = Range<usize>> {
+    TOKENS.iter().flat_map(move |(prefix, least)| {
+        text.match_indices(prefix).filter_map(move |(at, _)| {
+            let before = text.get(..at)?.chars().next_back();
+            if before.is_some_and(|character| character.is_ascii_alphanumeric()) {
+                return None;
+            }
+            let rest = text.get(at + prefix.len()..)?;
+            let length = rest
+                .bytes()
+                .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+                .count();
+            (length >= *least).then(|| at..at + prefix.len() + length)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let token = format!("ghp_{}", "a1B2".repeat(9));
+        let with = |text: &str| text.replace("TOKEN", &token);
+        for (url, shown) in [
+            ("https://user:pw@host/a?token=abc&ref=x", "https://***@host/a?token=***&ref=x"),
+            ("https://host/a@b", "https://host/a@b"),
+            ("git+ssh://git@host/a", "git+ssh://***@host/a"),
+            ("./local", "./local"),
+            ("https://u:p@ss@host/x", "https://***@host/x"),
+            ("https://host/TOKEN/x", "https://host/***/x"),
+            ("TOKEN", "***"),
+            ("https://TOKEN@host", "https://***@host"),
+            ("a?b=c", "a?b=c"),
+            ("", ""),
+        ] {
+            assert_eq!(without_secrets(&with(url)), shown);
+        }
+    }
+
+    #[test]
+    fn what_was_found_is_told_apart() {
+        let kinds = |text: &str| -> Vec<SecretKind> {
+            find(text).into_iter().map(|secret| secret.kind).collect()
+        };
+        assert_eq!(kinds("https://git@github.com/x"), [SecretKind::PlainUser]);
+        assert_eq!(kinds("https://somebody@github.com/x"), [SecretKind::User]);
+        assert_eq!(kinds("https://git:x@github.com/x"), [SecretKind::Password]);
+        assert_eq!(kinds("https://h/x?Private_Token=1&ref=2"), [SecretKind::Parameter]);
+        assert_eq!(kinds("https://h/x?token="), []);
+        assert_eq!(kinds("glpat-0123456789abcdefghij"), [SecretKind::Token]);
+        assert_eq!(kinds("notghp_0123456789012345678901234567890123"), []);
+        assert_eq!(kinds("https://github.com/a/b?ref=main&rev=1"), []);
+    }
+
+    #[test]
+    fn what_stands_in_a_file_is_hidden() {
+        let show = |text: &str| {
+            let mut shown = text.as_bytes().to_vec();
+            for span in hidden_in_file(text.as_bytes()) {
+                shown[span.start..span.end].fill(b'*');
+            }
+            String::from_utf8_lossy(&shown).into_owned()
+        };
+        assert_eq!(
+            show("{\"é\": \"https://a:b@c/d?x=1\",\n\"url\": \"http://q@r\"}"),
+            "{\"é\": \"https://***@c/d?x=*\",\n\"url\": \"http://*@r\"}"
+        );
+        assert_eq!(show(r#""https:\/\/user:pw@host\/x""#), r#""https:\/\/*******@host\/x""#);
+        assert_eq!(show("\"https://user:pw@host"), "\"https://*******@host");
+    }
+}
