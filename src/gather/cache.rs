@@ -13,7 +13,7 @@ use super::cache_url::Place;
 pub use super::cache_url::{CacheUrl, CacheUrlError};
 use super::credentials::Netrc;
 use super::http::{Answer, HttpClient, HttpError, Request};
-use super::url_guard::Zone;
+use super::http_lane::Borrowed;
 use crate::nix::cache_info::{CACHE_INFO_NAME, CacheInfo, CacheInfoError, MAX_CACHE_INFO_LEN};
 use crate::nix::narinfo::MAX_NARINFO_LEN;
 use crate::nix::realisation::{DrvOutput, MAX_REALISATION_LEN};
@@ -149,7 +149,24 @@ impl CacheClient {
     #[must_use]
     pub fn narinfo(&self, cache: &CacheUrl, path: &StorePath) -> NarInfoAnswer {
         let cap = u64::try_from(MAX_NARINFO_LEN).unwrap_or(u64::MAX);
-        self.answer(cache, &format!("{}.narinfo", path.hash_part()), cap)
+        self.answer(cache, &narinfo_name(path), cap)
+    }
+
+    /// The narinfo of a store path at a server that is known to be a cache,
+    /// over connections of the caller's, many at a time.
+    pub(super) async fn narinfo_on(
+        &self,
+        lane: &Borrowed,
+        cache: &CacheUrl,
+        path: &StorePath,
+    ) -> NarInfoAnswer {
+        let cap = u64::try_from(MAX_NARINFO_LEN).unwrap_or(u64::MAX);
+        let Place::Server(base) = cache.place() else { return NarInfoAnswer::Absent };
+        let answer = match self.small_request(cache, base, &narinfo_name(path)) {
+            Ok(request) => Ok(self.http.small_on(lane, &request, cap).await),
+            Err(error) => Err(error),
+        };
+        claim(answer.and_then(|answer| Ok(answer?)))
     }
 
     /// The realisation of a derivation's output, as the cache serves it.
@@ -160,23 +177,14 @@ impl CacheClient {
     }
 
     fn answer(&self, cache: &CacheUrl, name: &str, cap: u64) -> NarInfoAnswer {
-        let answer = self.cache_info(cache).and_then(|_| self.ask(cache, name, cap));
-        match answer {
-            Ok(Answer::Found(bytes)) => NarInfoAnswer::Present(bytes),
-            // That the cache itself can be read is known by now, so that
-            // "forbidden" is S3's way to say that there is no such file.
-            Ok(Answer::Absent | Answer::Forbidden) => NarInfoAnswer::Absent,
-            Err(error) => NarInfoAnswer::Unreachable(error.to_string()),
-        }
+        claim(self.cache_info(cache).and_then(|_| self.ask(cache, name, cap)))
     }
 
     /// A small file of the cache.
     fn ask(&self, cache: &CacheUrl, name: &str, cap: u64) -> Result<Answer<Vec<u8>>, CacheError> {
         match cache.place() {
             Place::Server(base) => {
-                let mut request = self.request(cache, base, name)?;
-                request.decode = true;
-                Ok(self.http.small(&request, cap)?)
+                Ok(self.http.small(&self.small_request(cache, base, name)?, cap)?)
             }
             Place::Directory(directory) => {
                 let Some(file) = open_beneath(directory, name)? else { return Ok(Answer::Absent) };
@@ -218,6 +226,15 @@ impl CacheClient {
         }
     }
 
+    fn small_request(
+        &self,
+        cache: &CacheUrl,
+        base: &url::Url,
+        name: &str,
+    ) -> Result<Request, CacheError> {
+        Ok(Request { decode: true, ..self.request(cache, base, name)? })
+    }
+
     fn request(
         &self,
         cache: &CacheUrl,
@@ -227,6 +244,21 @@ impl CacheClient {
         let url = CacheUrl::file(base, name)
             .ok_or_else(|| CacheError::Name { cache: cache.to_string(), name: name.to_owned() })?;
         let credentials = cache.credentials(&self.netrc);
-        Ok(Request { url, zone: Zone::Named, credentials, decode: false })
+        Ok(Request { credentials, ..Request::named(url) })
+    }
+}
+
+fn narinfo_name(path: &StorePath) -> String {
+    format!("{}.narinfo", path.hash_part())
+}
+
+/// What an answer of a cache means that can be read as such.
+fn claim(answer: Result<Answer<Vec<u8>>, CacheError>) -> NarInfoAnswer {
+    match answer {
+        Ok(Answer::Found(bytes)) => NarInfoAnswer::Present(bytes),
+        // That the cache itself can be read is known by now, so that
+        // "forbidden" is S3's way to say that there is no such file.
+        Ok(Answer::Absent | Answer::Forbidden) => NarInfoAnswer::Absent,
+        Err(error) => NarInfoAnswer::Unreachable(error.to_string()),
     }
 }

@@ -207,7 +207,7 @@ fn request(http: &HttpClient, netrc: &Netrc, url: &Url) -> Request {
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.set_fragment(None);
-    Request { url, zone, credentials, decode: false }
+    Request { credentials, ..Request::from_zone(url, zone) }
 }
 
 /// Gives the file the metadata of a store object and its place.

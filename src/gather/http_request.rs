@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use url::Url;
 
@@ -53,13 +54,26 @@ pub struct Request {
     pub credentials: Option<Credentials>,
     /// Undo a content encoding, should there be one.
     pub decode: bool,
+    /// Further headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// What is sent with POST; `None`: a GET. The answer to a POST is never a
+    /// redirect that is followed.
+    pub post: Option<Arc<[u8]>>,
 }
 
 impl Request {
     /// A request for a URL that the user named, without credentials.
     #[must_use]
     pub const fn named(url: Url) -> Self {
-        Self { url, zone: Zone::Named, credentials: None, decode: false }
+        Self::from_zone(url, Zone::Named)
+    }
+
+    /// A request for a URL that something in `zone` mentions, without
+    /// credentials.
+    #[must_use]
+    pub const fn from_zone(url: Url, zone: Zone) -> Self {
+        let headers = Vec::new();
+        Self { url, zone, credentials: None, decode: false, headers, post: None }
     }
 }
 

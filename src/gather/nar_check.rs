@@ -15,8 +15,12 @@ use crate::nix::narinfo::{NarInfo, UrlError};
 use crate::nix::references::ReferenceScanner;
 use crate::nix::store_path::StorePath;
 
-/// How many NARs are examined at once.
+/// How many NARs are examined at once, over all caches: enough for their
+/// first bytes to be on their way while others are decompressed.
 const AT_ONCE: usize = 16;
+
+/// How many are examined at once from each cache in any case.
+const LEAST_AT_ONCE: usize = 4;
 
 /// Something that is not as the narinfo says.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +104,9 @@ pub enum NarUnchecked {
     /// Decompressing it would take more memory than we give.
     #[error(transparent)]
     Window(DecompressError),
+    /// The question names a cache that is not among those asked.
+    #[error("there is no such cache")]
+    NoCache,
 }
 
 /// What a NAR turned out to be.
@@ -138,19 +145,29 @@ impl CacheClient {
         questions: impl Iterator<Item = NarQuestion<T>> + Send,
         answered: impl Fn(NarQuestion<T>, Result<NarCheck, NarUnchecked>) + Sync,
     ) {
-        let questions = Questions::new(questions);
+        let questions = Questions::new(questions, caches.len(), |question| question.cache);
+        let each = AT_ONCE.div_ceil(caches.len().max(1)).max(LEAST_AT_ONCE);
+        let examine = |question: NarQuestion<T>| {
+            let check = match caches.get(question.cache) {
+                Some(cache) => {
+                    let scanner = ReferenceScanner::new(&question.candidates);
+                    self.check_nar(cache, &question.narinfo, scanner)
+                }
+                None => Err(NarUnchecked::NoCache),
+            };
+            answered(question, check);
+            questions.answered([]);
+        };
         std::thread::scope(|scope| {
-            for _ in 0..AT_ONCE {
-                scope.spawn(|| {
-                    while let Some(question) = questions.next() {
-                        if let Some(cache) = caches.get(question.cache) {
-                            let scanner = ReferenceScanner::new(&question.candidates);
-                            let check = self.check_nar(cache, &question.narinfo, scanner);
-                            answered(question, check);
+            for index in 0..caches.len().max(1) {
+                for _ in 0..each {
+                    let (questions, examine) = (&questions, &examine);
+                    scope.spawn(move || {
+                        while let Some(question) = questions.next(index) {
+                            examine(question);
                         }
-                        questions.answered([]);
-                    }
-                });
+                    });
+                }
             }
         });
     }

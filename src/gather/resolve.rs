@@ -5,8 +5,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 /// How long an answer is used again; names of caches behind load balancers
 /// change within minutes.
@@ -15,12 +18,13 @@ const KEEP: Duration = Duration::from_secs(60);
 /// Most names kept; more only come from a long list of source URLs.
 const MAX_NAMES: usize = 4096;
 
-/// Asks the system for the addresses of a host, for at most `patience`.
+/// Asks the system for the addresses of a host, for at most `patience`; other
+/// requests go on meanwhile.
 ///
 /// # Errors
 /// What the system says, or that it said nothing in time.
-pub fn lookup(host: &str, patience: Duration) -> io::Result<Vec<IpAddr>> {
-    let (sender, receiver) = mpsc::channel();
+pub async fn lookup(host: &str, patience: Duration) -> io::Result<Vec<IpAddr>> {
+    let (sender, receiver) = oneshot::channel();
     let name = host.to_owned();
     // The system's resolver cannot be told to stop; if it takes too long the
     // thread ends by itself later.
@@ -30,9 +34,9 @@ pub fn lookup(host: &str, patience: Duration) -> io::Result<Vec<IpAddr>> {
             .map(|addresses| addresses.map(|address| address.ip()).collect::<Vec<_>>());
         let _ = sender.send(addresses);
     })?;
-    match receiver.recv_timeout(patience) {
-        Ok(addresses) => addresses,
-        Err(_) => Err(io::Error::new(
+    match timeout(patience, receiver).await {
+        Ok(Ok(addresses)) => addresses,
+        Ok(Err(_)) | Err(_) => Err(io::Error::new(
             io::ErrorKind::TimedOut,
             format!("the resolver did not answer within {} s", patience.as_secs_f64()),
         )),
@@ -80,7 +84,9 @@ mod tests {
 
     #[test]
     fn the_system_knows_this_machine() {
-        let addresses = lookup("localhost", Duration::from_secs(10)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let asked = async { lookup("localhost", Duration::from_secs(10)).await };
+        let addresses = runtime.block_on(asked).unwrap();
         assert!(addresses.iter().all(IpAddr::is_loopback), "{addresses:?}");
         assert!(!addresses.is_empty());
     }
