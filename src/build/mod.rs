@@ -22,6 +22,8 @@ pub mod outcome;
 pub mod output_checks;
 pub mod outputs;
 pub mod pty;
+mod record;
+pub mod recorded;
 pub mod requirements;
 pub mod sandbox;
 pub mod schedule;
@@ -37,4 +39,5 @@ pub use log::LogFile;
 pub use outcome::{
     BuildError, BuildOutcome, Built, BuiltOutput, Failed, FailureReason, Surroundings,
 };
+pub use recorded::Recorded;
 pub use world::World;

@@ -99,6 +99,12 @@ pub struct RebuildArgs {
     /// run with network access
     #[arg(long, help_heading = "Building")]
     pub allow_network_builders: bool,
+    /// Use nothing that a killed run of the same command has finished
+    #[arg(long, help_heading = "Building")]
+    pub fresh: bool,
+    /// Exit as 'git bisect run' wants it: 125 for inconclusive, 255 for errors
+    #[arg(long, help_heading = "Report", conflicts_with = "exit_zero")]
+    pub bisect: bool,
     /// Where claims and inputs come from.
     #[command(flatten)]
     pub sources: SourceOptions,

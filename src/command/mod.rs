@@ -79,7 +79,9 @@ pub fn main(environment: &Environment) -> ExitCode {
     }));
     let exit = catch_unwind(AssertUnwindSafe(|| dispatch(environment))).unwrap_or(Exit::Trouble);
     let exit = if PANICKED.load(Ordering::SeqCst) { Exit::Trouble } else { exit };
-    exit.code().into()
+    // Also where the arguments could not be read.
+    let bisecting = environment.arguments.iter().any(|argument| argument == "--bisect");
+    if bisecting { exit.bisect_code() } else { exit.code() }.into()
 }
 
 fn dispatch(environment: &Environment) -> Exit {
@@ -89,7 +91,14 @@ fn dispatch(environment: &Environment) -> Exit {
     };
     match &cli.command {
         Command::Rebuild(args) => {
-            finish(&args.output, environment, |progress| rebuild::run(args, environment, progress))
+            let mut record = None;
+            let exit = finish(&args.output, environment, |progress| {
+                rebuild::run(args, environment, progress, &mut record)
+            });
+            match rebuild::end(record, exit) {
+                Ok(()) => exit,
+                Err(error) => complain(&error),
+            }
         }
         Command::Inspect(args) => {
             finish(&args.output, environment, |_| inspect::run(args, environment))

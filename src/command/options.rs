@@ -63,7 +63,7 @@ pub struct WorkOptions {
 }
 
 /// How a report is judged and written.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Report")]
 pub struct OutputOptions {
     /// How the report is written: human or json
@@ -102,22 +102,24 @@ pub struct OutputOptions {
 }
 
 /// The renderers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For reading
+    #[default]
     Human,
     /// The versioned envelope (docs/schema/report-v1.json)
     Json,
 }
 
 /// The levels, as an option.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
     /// Everything that is found
     Note,
     /// Warnings and errors
     Warning,
     /// Errors only
+    #[default]
     Error,
 }
 
@@ -132,9 +134,10 @@ impl From<FailOn> for Level {
 }
 
 /// When output is coloured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorWhen {
     /// On a terminal, unless NO_COLOR is set or TERM is dumb
+    #[default]
     Auto,
     /// Always
     Always,

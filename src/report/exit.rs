@@ -31,6 +31,19 @@ impl Exit {
         }
     }
 
+    /// The same for `git bisect run`, which skips a commit for 125, calls it bad
+    /// for 1 to 124, 126 and 127, and gives up for anything above: a failure of
+    /// ours must not make a commit bad.
+    #[must_use]
+    pub const fn bisect_code(self) -> u8 {
+        match self {
+            Self::Pass => 0,
+            Self::Fail => 1,
+            Self::Trouble => 255,
+            Self::Inconclusive => 125,
+        }
+    }
+
     /// What a report comes to.
     #[must_use]
     pub fn of(report: &Report, fail_on: Level) -> Self {
@@ -100,6 +113,8 @@ mod tests {
             let exit = Exit::of(&report(fails, open, trouble), Level::Error);
             assert_eq!(exit.code(), code);
             assert_eq!(exit.forgiving().code(), forgiven);
+            let bisect = [0, 1, 255, 125][usize::from(code)];
+            assert_eq!(exit.bisect_code(), bisect);
         }
     }
 }

@@ -99,6 +99,28 @@ impl Blobs {
         Ok(Blob { hash, size, path })
     }
 
+    /// Whether the file of that name in the room still has the content that it
+    /// is named after.
+    #[must_use]
+    pub fn is_sound(&self, name: &str) -> bool {
+        let hashed = || {
+            let mut file = std::fs::File::open(self.room.join(name)).ok()?;
+            let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+            let mut buffer = vec![0; CHUNK];
+            loop {
+                match file.read(&mut buffer) {
+                    Ok(0) => return Some(hasher.finish()),
+                    Ok(length) => hasher.update(buffer.get(..length).unwrap_or_default()),
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                    Err(_) => return None,
+                }
+            }
+        };
+        name.strip_suffix(self.extension)
+            .and_then(|name| name.strip_suffix('.'))
+            .is_some_and(|hash| hashed().is_some_and(|found| found.nix32() == hash))
+    }
+
     /// Where the file of that SHA-256 is, or would be.
     #[must_use]
     pub fn path(&self, hash: &Hash) -> PathBuf {

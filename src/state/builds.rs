@@ -29,6 +29,11 @@ impl BuildDir {
         Ok(Self { path, failed: failed.to_owned(), kept: false })
     }
 
+    /// A directory that stays where it is until it is removed on purpose.
+    pub(super) fn settled(path: PathBuf, failed: &Path) -> Self {
+        Self { path, failed: failed.to_owned(), kept: true }
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {

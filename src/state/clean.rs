@@ -8,7 +8,7 @@ use super::error::StateError;
 use super::lock::Lock;
 use super::objects::{last_used, recorded_size};
 use super::remove::remove_tree;
-use super::{IN_USE, prepare};
+use super::{IN_USE, prepare, runs};
 
 /// What a state directory is kept to unless told otherwise: room for the
 /// closure of a large build twice over, and little enough for a laptop.
@@ -17,6 +17,10 @@ pub const DEFAULT_MAX_SIZE: u64 = 20 << 30;
 /// How often a run cleans up by itself before it begins: looking at every
 /// object takes longer than a small build.
 const CLEAN_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long an interrupted run may wait to be taken up again: over a weekend,
+/// and not for ever, for nothing else limits what it holds.
+const KEEP_RUNS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Its age is when the directory was last cleaned.
 const STAMP: &str = "cleaned";
@@ -56,7 +60,8 @@ struct Item {
 impl super::StateDir {
     /// Cleans the state directory `root`, which nobody may be using.
     ///
-    /// Leftovers of runs that were killed always go. Objects, NARs and logs go
+    /// Leftovers of runs that were killed always go, what such runs had
+    /// finished after a while. Objects, NARs and logs go
     /// from the longest unused on, until the rest fits.
     ///
     /// # Errors
@@ -77,6 +82,13 @@ impl super::StateDir {
         }
         for room in leftovers {
             for item in list(root, room)? {
+                take(&item, request, &mut report)?;
+            }
+        }
+        let now = SystemTime::now();
+        for item in list(root, runs::ROOM)? {
+            let age = now.duration_since(item.used).unwrap_or_default();
+            if request.all || age > KEEP_RUNS {
                 take(&item, request, &mut report)?;
             }
         }
@@ -111,9 +123,28 @@ impl super::StateDir {
     }
 }
 
-/// Keeps the directory to [`DEFAULT_MAX_SIZE`] and frees it of leftovers, once
-/// in a while and if nobody else is using it.
-pub(super) fn now_and_then(root: &Path) -> Result<(), StateError> {
+/// Frees the directory of what was half-done when runs were killed, if nobody
+/// else is using it; once in a while also keeps it to [`DEFAULT_MAX_SIZE`].
+pub(super) fn before_a_run(root: &Path) -> Result<(), StateError> {
+    leftovers(root)?;
+    now_and_then(root)
+}
+
+/// Nothing in these rooms outlives the process that made it. What cannot be
+/// removed as whoever we are now waits for `verify clean`.
+fn leftovers(root: &Path) -> Result<(), StateError> {
+    let Some(_alone) = Lock::try_exclusive(&root.join("locks").join(IN_USE))? else {
+        return Ok(());
+    };
+    for room in ["builds", "downloads"] {
+        for item in list(root, room)? {
+            let _ = remove_tree(&item.path);
+        }
+    }
+    Ok(())
+}
+
+fn now_and_then(root: &Path) -> Result<(), StateError> {
     let age = std::fs::metadata(root.join(STAMP))
         .and_then(|found| found.modified())
         .ok()
@@ -218,23 +249,34 @@ mod tests {
     }
 
     #[test]
-    fn a_run_cleans_up_once_a_day() {
+    fn a_run_clears_what_was_half_done_and_cleans_up_once_a_day() {
         let place = tempfile::tempdir().unwrap();
         let root = place.path();
         drop(StateDir::open(root).unwrap());
         let left = root.join("builds/left");
+        let other = Lock::shared(&root.join("locks").join(IN_USE)).unwrap();
         std::fs::create_dir(&left).unwrap();
         drop(StateDir::open(root).unwrap());
-        assert!(left.exists());
-        let yesterday = SystemTime::now() - CLEAN_EVERY;
-        std::fs::File::open(root.join(STAMP)).unwrap().set_modified(yesterday).unwrap();
-        let other = Lock::shared(&root.join("locks").join(IN_USE)).unwrap();
-        drop(StateDir::open(root).unwrap());
-        assert!(left.exists());
+        assert!(left.exists(), "somebody else may be building there");
         drop(other);
         drop(StateDir::open(root).unwrap());
         assert!(!left.exists());
+
+        let (kept, gone) = (root.join("runs/kept"), root.join("runs/gone"));
+        for run in [&kept, &gone] {
+            std::fs::create_dir(run).unwrap();
+        }
+        let ages_ago = SystemTime::now() - KEEP_RUNS - Duration::from_secs(60);
+        std::fs::File::open(&gone).unwrap().set_modified(ages_ago).unwrap();
+        drop(StateDir::open(root).unwrap());
+        assert!(gone.exists());
+        let yesterday = SystemTime::now() - CLEAN_EVERY;
+        std::fs::File::open(root.join(STAMP)).unwrap().set_modified(yesterday).unwrap();
+        drop(StateDir::open(root).unwrap());
+        assert!(kept.exists() && !gone.exists());
         let stamped = root.join(STAMP).metadata().unwrap().modified().unwrap();
         assert!(stamped > yesterday);
+        StateDir::clean(root, CleanRequest { all: true, ..REQUEST }).unwrap();
+        assert!(!kept.exists());
     }
 }

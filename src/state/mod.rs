@@ -16,6 +16,7 @@ mod error;
 mod lock;
 mod objects;
 pub mod remove;
+mod runs;
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
@@ -28,6 +29,7 @@ pub use clean::{CleanReport, CleanRequest, DEFAULT_MAX_SIZE};
 pub use error::StateError;
 pub use lock::Lock;
 pub use objects::{ObjectInfo, Objects, Staged, StoredObject};
+pub use runs::{Finished, Run};
 
 /// Marks a directory as ours and names its layout.
 const MARKER: &str = "verify-state";
@@ -36,7 +38,8 @@ const MARKER: &str = "verify-state";
 const LAYOUT: &str = "1\n";
 
 /// The directories below the root, each with its one use.
-const ROOMS: [&str; 7] = ["objects", "builds", "failed", "logs", "nars", "downloads", "locks"];
+const ROOMS: [&str; 8] =
+    ["objects", "builds", "failed", "logs", "nars", "downloads", "locks", runs::ROOM];
 
 /// The lock that every run holds shared and removal holds alone.
 const IN_USE: &str = "in-use";
@@ -65,7 +68,7 @@ impl StateDir {
     /// be made or locked.
     pub fn open(root: &Path) -> Result<Self, StateError> {
         prepare(root)?;
-        clean::now_and_then(root)?;
+        clean::before_a_run(root)?;
         let in_use = Lock::shared(&root.join("locks").join(IN_USE))?;
         Ok(Self { root: root.to_owned(), _in_use: in_use })
     }

@@ -7,6 +7,7 @@
 mod builds;
 mod gathered;
 mod outcome;
+mod resume;
 mod settings;
 mod shelf;
 mod targets;
@@ -21,14 +22,14 @@ use self::targets::read_targets;
 use super::cli::RebuildArgs;
 use super::sources::Sources;
 use super::{Environment, ToolError};
-use crate::build::{BuiltOutput, Executor as _, SandboxExecutor};
+use crate::build::{self, BuiltOutput, Executor, Recorded, SandboxExecutor};
 use crate::check::rebuild::{examine, rules};
 use crate::gather::answers::Answers;
 use crate::gather::differing;
 use crate::gather::graph;
 use crate::nix::store_path::{StoreDir, StorePath};
-use crate::report::{Progress, Report, Trouble, rebuild as render};
-use crate::state::StateDir;
+use crate::report::{Exit, Progress, Report, Trouble, rebuild as render};
+use crate::state::{Run, StateDir};
 use crate::sys::namespace::enter_private_root;
 
 /// Questions that are put to caches at once: a thousand narinfos a second at
@@ -38,7 +39,9 @@ const QUESTIONS_AT_ONCE: usize = 48;
 /// This program, which is also the supervisor of each build.
 const SELF: &str = "/proc/self/exe";
 
-/// Rebuilds the targets and judges their outputs.
+/// Rebuilds the targets and judges their outputs. `record` is where this run
+/// writes down what it has finished, to be handed to [`end`] when its report
+/// is out.
 ///
 /// # Errors
 /// An option that makes no sense, a target that cannot be read, or a failure
@@ -47,6 +50,7 @@ pub fn run(
     args: &RebuildArgs,
     environment: &Environment,
     progress: &Progress,
+    record: &mut Option<Run>,
 ) -> Result<Report, ToolError> {
     // Before any thread is started.
     enter_private_root().map_err(|error| ToolError::failed("prepare the sandbox", error))?;
@@ -85,9 +89,18 @@ pub fn run(
     let looked_at = |output: &BuiltOutput| {
         differing::is_claimed_otherwise(&output.path, output.nar_hash, &answers)
     };
+    let circumstances = format!("{} {}", build::recorded::program(), executor.root_kind());
+    *record = resume::open(args, environment, &state, &circumstances, &wanted)?;
+    let read: BTreeSet<StorePath> = gathered.plan.needs().into_values().flatten().collect();
+    let needed =
+        |drv_path: &StorePath, output: &BuiltOutput| read.contains(drv_path) || looked_at(output);
+    let recorded =
+        record.as_ref().map(|run| Recorded::new(&executor, &state, run, &circumstances, &needed));
+    let recorded = recorded.as_ref();
+    let executor: &dyn Executor = recorded.map_or(&executor, |recorded| recorded);
     let builds = Builds {
         looked_at: &looked_at,
-        executor: &executor,
+        executor,
         graph: &graph,
         plan: &gathered.plan,
         settings: &settings,
@@ -120,5 +133,20 @@ pub fn run(
         report.troubles.extend(done.trouble.as_ref().map(|error| Trouble::from_error(error)));
     }
     report.run = run_facts(&done, executor.name());
+    resume::tell(&mut report.run, recorded);
     Ok(report)
+}
+
+/// Ends a run whose report is out. What it had finished answers no other run;
+/// only if we failed it waits for the same command to be run again.
+///
+/// # Errors
+/// A record that cannot be removed.
+pub fn end(record: Option<Run>, exit: Exit) -> Result<(), ToolError> {
+    match record {
+        Some(run) if exit != Exit::Trouble => {
+            run.complete().map_err(|error| ToolError::failed("end the run", error))
+        }
+        _ => Ok(()),
+    }
 }
