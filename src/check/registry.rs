@@ -1,6 +1,7 @@
 //! All rules, each with the page that explains it (`docs/checks/<id>.md`).
 
 use super::Rule;
+use super::cache::rules as cache;
 use super::inspect::rules as inspect;
 use super::rebuild::rules as rebuild;
 
@@ -22,18 +23,36 @@ macro_rules! entry {
 /// Every rule of every command, sorted by id.
 pub static RULES: &[Entry] = &[
     entry!(inspect::BAD_ATTRIBUTE, "bad-attribute"),
+    entry!(cache::CHANGING_ANSWER, "changing-answer"),
+    entry!(cache::CLAIMS_CONFLICT, "claims-conflict"),
+    entry!(cache::CLOSURE_HOLE, "closure-hole"),
+    entry!(cache::CONFLICTING_FIELDS, "conflicting-fields"),
+    entry!(cache::DOUBLED_FIELD, "doubled-field"),
     entry!(inspect::DUPLICATE_KEY, "duplicate-key"),
+    entry!(cache::FILE_MISMATCH, "file-mismatch"),
     entry!(rebuild::FIXED_OUTPUT_MISMATCH, "fixed-output-mismatch"),
     entry!(rebuild::FOREIGN_NARINFO, "foreign-narinfo"),
+    entry!(cache::FOREIGN_STORE_DIRECTORY, "foreign-store-directory"),
     entry!(rebuild::FORGED_SIGNATURE, "forged-signature"),
+    entry!(cache::LOCAL_STORE_DIFFERS, "local-store-differs"),
     entry!(rebuild::MALFORMED_DERIVATION, "malformed-derivation"),
     entry!(inspect::MALFORMED_LOCK, "malformed-lock"),
     entry!(inspect::MALFORMED_NAR, "malformed-nar"),
     entry!(rebuild::MALFORMED_NARINFO, "malformed-narinfo"),
     entry!(rebuild::MALFORMED_REALISATION, "malformed-realisation"),
+    entry!(cache::MALFORMED_REGISTRATION, "malformed-registration"),
+    entry!(cache::MISSING_NAR, "missing-nar"),
+    entry!(cache::MISSING_PATH, "missing-path"),
+    entry!(cache::MIXED_OUTPUTS, "mixed-outputs"),
+    entry!(cache::MODIFIED_PATH, "modified-path"),
     entry!(rebuild::NAR_MISMATCH, "nar-mismatch"),
     entry!(rebuild::OUTPUT_DIFFERS, "output-differs"),
+    entry!(cache::REALISATIONS_DISAGREE, "realisations-disagree"),
+    entry!(cache::REFERENCES_MISMATCH, "references-mismatch"),
+    entry!(cache::TOO_FEW_OPERATORS, "too-few-operators"),
+    entry!(cache::UNREGISTERED_PATH, "unregistered-path"),
     entry!(rebuild::UNSORTED_REFERENCES, "unsorted-references"),
+    entry!(cache::UNTRUSTED_CLAIM_DIFFERS, "untrusted-claim-differs"),
     entry!(inspect::URL_OUTSIDE_CACHE, "url-outside-cache"),
     entry!(inspect::WRONG_CONTENT_ADDRESS, "wrong-content-address"),
     entry!(rebuild::WRONG_OUTPUT_PATH, "wrong-output-path"),
@@ -48,8 +67,12 @@ mod tests {
     fn every_rule_has_its_page_and_every_page_its_rule() {
         let ids: Vec<&str> = RULES.iter().map(|entry| entry.rule.id).collect();
         assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
-        let known: BTreeSet<&str> =
-            rebuild::ALL.iter().chain(&inspect::ALL).map(|rule| rule.id).collect();
+        let known: BTreeSet<&str> = rebuild::ALL
+            .iter()
+            .chain(&inspect::ALL)
+            .chain(&cache::ALL)
+            .map(|rule| rule.id)
+            .collect();
         assert_eq!(ids.iter().copied().collect::<BTreeSet<_>>(), known);
         let pages: BTreeSet<String> =
             std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/checks"))

@@ -14,6 +14,7 @@ pub use super::cache_url::{CacheUrl, CacheUrlError};
 use super::credentials::Netrc;
 use super::http::{Answer, HttpClient, HttpError, Request};
 use super::http_lane::Borrowed;
+use crate::check::Reason;
 use crate::nix::cache_info::{CACHE_INFO_NAME, CacheInfo, CacheInfoError, MAX_CACHE_INFO_LEN};
 use crate::nix::narinfo::MAX_NARINFO_LEN;
 use crate::nix::realisation::{DrvOutput, MAX_REALISATION_LEN};
@@ -74,7 +75,35 @@ pub enum CacheError {
     },
     /// What an earlier request to the same cache found out.
     #[error("{0}")]
-    Earlier(String),
+    Earlier(Arc<CacheError>),
+}
+
+impl CacheError {
+    /// The same as one of the reasons for which questions stay open.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Http(error) => error.failure.reason(),
+            Self::TooLong { .. } => Reason::TooLarge,
+            Self::Earlier(error) => error.reason(),
+            Self::File(_)
+            | Self::Read { .. }
+            | Self::Name { .. }
+            | Self::NoCache { .. }
+            | Self::CacheInfo { .. } => Reason::Unreachable,
+        }
+    }
+
+    /// The store directory that the cache is made for, if that is what keeps
+    /// us from using it.
+    #[must_use]
+    pub fn foreign_store(&self) -> Option<&StoreDir> {
+        match self {
+            Self::CacheInfo { source: CacheInfoError::OtherStore { found, .. }, .. } => Some(found),
+            Self::Earlier(error) => error.foreign_store(),
+            _ => None,
+        }
+    }
 }
 
 /// The answer to "what do you know about this?".
@@ -89,7 +118,7 @@ pub enum NarInfoAnswer {
 }
 
 /// What a cache said about itself, once it was asked.
-type Asked = OnceLock<Result<CacheInfo, String>>;
+type Asked = OnceLock<Result<CacheInfo, Arc<CacheError>>>;
 
 /// Asks caches. Shared by all threads.
 pub struct CacheClient {
@@ -124,7 +153,7 @@ impl CacheClient {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(known.entry(cache.clone()).or_default())
         };
-        slot.get_or_init(|| self.ask_cache_info(cache).map_err(|error| error.to_string()))
+        slot.get_or_init(|| self.ask_cache_info(cache).map_err(Arc::new))
             .clone()
             .map_err(CacheError::Earlier)
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::url_guard::GuardError;
+use crate::check::Reason;
 
 /// How long a connection may take to come up.
 const CONNECT: Duration = Duration::from_secs(15);
@@ -193,6 +194,16 @@ impl Failure {
             Self::Status { status: 501 | 505 | 511, .. } => false,
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..=599),
             _ => false,
+        }
+    }
+
+    /// The same as one of the reasons for which questions stay open.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Offline => Reason::Offline,
+            Self::TooLong(_) => Reason::TooLarge,
+            _ => Reason::Unreachable,
         }
     }
 
