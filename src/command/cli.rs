@@ -1,5 +1,6 @@
 //! The command line: what may be typed, and its help.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
@@ -56,6 +57,11 @@ Examples:
     verify rebuild ./hello.drv --drv-dir ./drvs
   Against a cache of your own, on disk:
     verify rebuild ./app.drv --cache file:///srv/cache --trusted-key ci-1:BASE64
+  What an attribute of nixpkgs stands for, evaluated by the installed Nix:
+    verify rebuild -f '<nixpkgs>' -A hello --local-store
+  Whatever a store path was made by, and many at once:
+    verify rebuild ./result --local-store
+    nix-store -qd $(nix-build -A all) | verify rebuild - --local-store
   With inputs from the local Nix store, as JSON for a pipeline:
     verify rebuild /nix/store/HASH-app.drv --local-store --format json --output report.json
 ";
@@ -64,9 +70,16 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = format!("{REBUILD_EXAMPLES}\n{EXIT_CODES}"))]
 pub struct RebuildArgs {
-    /// The derivations to build: .drv files
-    #[arg(value_name = "TARGET.drv", required = true)]
-    pub targets: Vec<PathBuf>,
+    /// What to build: .drv files, store paths, flake installables (nixpkgs#hello, .#x),
+    /// or - for a listing on standard input
+    #[arg(value_name = "TARGET", required_unless_present = "files")]
+    pub targets: Vec<OsString>,
+    /// A Nix expression to take attributes from; may be repeated
+    #[arg(short = 'f', long = "file", value_name = "FILE", id = "files")]
+    pub files: Vec<PathBuf>,
+    /// An attribute of the --file; may be repeated
+    #[arg(short = 'A', long = "attr", value_name = "ATTR", requires = "files")]
+    pub attributes: Vec<String>,
     /// Where the .drv files of inputs are found; may be repeated
     #[arg(long = "drv-dir", value_name = "DIR")]
     pub drv_dirs: Vec<PathBuf>,

@@ -11,6 +11,7 @@ use crate::check::inspect::derivation::Name;
 use crate::check::inspect::narinfo::{Expected, Trust};
 use crate::check::inspect::{derivation, lock, nar, narinfo};
 use crate::gather::drv_files::DrvFiles;
+use crate::gather::files::check_directory;
 use crate::gather::input::Input;
 use crate::gather::modulo_inputs;
 use crate::nix::derivation::aterm::MAX_DRV_LEN;
@@ -74,6 +75,11 @@ pub fn run(args: &InspectArgs, environment: &Environment) -> Result<Report, Tool
             };
             let mut files = DrvFiles::new(store_dir.clone());
             let named = args.drv_dirs.iter().map(|directory| environment.absolute(directory));
+            for directory in named.clone() {
+                check_directory(&directory).map_err(|error| {
+                    ToolError::failed(format!("use --drv-dir '{}'", directory.display()), error)
+                })?;
+            }
             for directory in named.chain(path.parent().map(Path::to_owned)) {
                 files.add_directory(&directory);
             }

@@ -7,8 +7,9 @@ use super::options::{KeyOptions, SourceOptions};
 use super::{Environment, ToolError};
 use crate::gather::answers::AskedCache;
 use crate::gather::cache::CacheClient;
-use crate::gather::cache_url::CacheUrl;
+use crate::gather::cache_url::{CacheUrl, Place};
 use crate::gather::credentials::Netrc;
+use crate::gather::files::check_directory;
 use crate::gather::http::{HttpClient, HttpOptions, read_ca_file};
 use crate::gather::local_store::LocalStore;
 use crate::gather::nix_conf::NixConf;
@@ -72,6 +73,13 @@ impl Sources {
             caches.push(AskedCache { url, named: false });
             let key = CACHE_NIXOS_ORG_KEY.parse::<PublicKey>().and_then(|key| trusted.insert(key));
             key.map_err(|error| ToolError::failed("use the default key", error))?;
+        }
+        for cache in &caches {
+            if let Place::Directory(directory) = cache.url.place() {
+                check_directory(directory).map_err(|error| {
+                    ToolError::failed(format!("use the cache {}", cache.url), error)
+                })?;
+            }
         }
         let (conf_netrc, conf_ca) =
             conf.map_or((None, None), |conf| (conf.netrc_file, conf.ca_file));

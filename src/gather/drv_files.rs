@@ -1,16 +1,19 @@
-//! Derivations by store path: from directories the user named, or the local
-//! store. A file counts only if its bytes make the path it was asked by.
+//! Derivations by store path: from directories the user named, the local
+//! store, or caches. A file counts only if its bytes make the path it was asked
+//! by.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::drv_cache::{DrvCache, Served};
 use super::local_store::LocalStore;
 use crate::nix::content_address::ContentAddressError;
 use crate::nix::derivation::aterm::MAX_DRV_LEN;
-use crate::nix::derivation::{Derivation, DerivationError, name_of};
+use crate::nix::derivation::{Derivation, DerivationError, Output, name_of};
 use crate::nix::store_path::{StoreDir, StorePath};
 
 /// Why a derivation could not be read.
@@ -66,19 +69,29 @@ pub enum DrvFileError {
     },
 }
 
+impl DrvFileError {
+    /// Whether a file that is there could not be read, so that nothing is known
+    /// about what it says.
+    #[must_use]
+    pub const fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Io { .. } | Self::NotRegular(_) | Self::Name(_))
+    }
+}
+
 /// Where derivations are looked for.
 #[derive(Debug, Clone)]
-pub struct DrvFiles {
+pub struct DrvFiles<'a> {
     store_dir: StoreDir,
     directories: Vec<PathBuf>,
     local: Option<Arc<LocalStore>>,
+    caches: Option<&'a DrvCache<'a>>,
 }
 
-impl DrvFiles {
+impl<'a> DrvFiles<'a> {
     /// Nowhere yet.
     #[must_use]
     pub const fn new(store_dir: StoreDir) -> Self {
-        Self { store_dir, directories: Vec::new(), local: None }
+        Self { store_dir, directories: Vec::new(), local: None, caches: None }
     }
 
     /// Also looks in `directory`, after those added before.
@@ -88,7 +101,12 @@ impl DrvFiles {
         }
     }
 
-    /// Also looks in the local store, last.
+    /// Also looks in caches, last.
+    pub const fn add_caches(&mut self, caches: &'a DrvCache<'a>) {
+        self.caches = Some(caches);
+    }
+
+    /// Also looks in the local store, after all directories.
     pub fn add_local_store(&mut self, store: Arc<LocalStore>) {
         self.local = Some(store);
     }
@@ -115,7 +133,54 @@ impl DrvFiles {
             };
             return self.check(&file, path, &bytes);
         }
-        Err(DrvFileError::Missing { path: path.clone(), places: self.places() })
+        let mut places = self.places();
+        if let Some(caches) = self.caches {
+            let parse = |served: &Served| {
+                let file = Path::new(&served.cache).join(&base);
+                self.check(&file, path, &served.bytes).map_err(|error| error.to_string())
+            };
+            match caches.load(path, parse) {
+                Ok(derivation) => return Ok(derivation),
+                Err(tried) => places.extend(tried),
+            }
+        }
+        let places =
+            if places.is_empty() { "no directory at all".to_owned() } else { places.join(", ") };
+        Err(DrvFileError::Missing { path: path.clone(), places })
+    }
+
+    /// The derivations in `directories` that state an output of that path,
+    /// whatever else they say. For when nobody knows what made an output.
+    #[must_use]
+    pub fn stating(
+        &self,
+        outputs: &BTreeSet<StorePath>,
+        directories: &[PathBuf],
+    ) -> BTreeMap<StorePath, StorePath> {
+        let mut found = BTreeMap::new();
+        let listed = directories.iter().filter_map(|directory| directory.read_dir().ok());
+        let mut names: Vec<PathBuf> =
+            listed.flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
+        names.sort();
+        for file in names {
+            let Some(Ok(path)) =
+                file.file_name().and_then(|name| name.to_str()).map(str::parse::<StorePath>)
+            else {
+                continue;
+            };
+            if !path.is_derivation() {
+                continue;
+            }
+            let Ok(derivation) = read(&file).and_then(|bytes| self.parse(&file, &bytes)) else {
+                continue;
+            };
+            for output in derivation.outputs.values().filter_map(Output::path) {
+                if outputs.contains(output) {
+                    found.entry(output.clone()).or_insert_with(|| path.clone());
+                }
+            }
+        }
+        found
     }
 
     /// Reads a file that the user named. Named as in a store, its content must
@@ -170,16 +235,14 @@ impl DrvFiles {
         Ok(derivation)
     }
 
-    fn places(&self) -> String {
+    fn places(&self) -> Vec<String> {
         let local =
             self.local.iter().map(|store| format!("the store at {}", store.root().display()));
-        let places: Vec<String> = self
-            .directories
+        self.directories
             .iter()
             .map(|directory| directory.display().to_string())
             .chain(local)
-            .collect();
-        if places.is_empty() { "no directory at all".to_owned() } else { places.join(", ") }
+            .collect()
     }
 }
 
@@ -206,7 +269,7 @@ mod tests {
     /// Worked example A of the formats: two derivations by their real names.
     const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/quickstart");
 
-    fn files() -> (DrvFiles, StorePath, PathBuf) {
+    fn files() -> (DrvFiles<'static>, StorePath, PathBuf) {
         let mut files = DrvFiles::new(StoreDir::default());
         files.add_directory(Path::new(DIRECTORY));
         let file = std::fs::read_dir(DIRECTORY)

@@ -86,7 +86,7 @@ pub enum GraphError {
 pub fn load(
     targets: BTreeMap<StorePath, Derivation>,
     store_dir: &StoreDir,
-    files: &DrvFiles,
+    files: &DrvFiles<'_>,
 ) -> Result<Loaded, GraphError> {
     let mut graph = DerivationGraph::default();
     let mut findings = Vec::new();

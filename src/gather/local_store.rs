@@ -29,6 +29,10 @@ const OBJECTS: &str = "nix/store";
 /// Most references read for one path; the largest known have a few thousand.
 const MAX_REFERENCES: usize = 100_000;
 
+/// Most derivations that are told of one output: several make the same one when
+/// they differ only in how a fixed input is fetched.
+const MAX_DERIVERS: usize = 100;
+
 /// Why the local store gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalStoreError {
@@ -162,6 +166,37 @@ impl LocalStore {
             field,
             message,
         })
+    }
+
+    /// The derivations that are known to have made a path, or that would make
+    /// it: what its record says, then what the derivations of the store say.
+    ///
+    /// # Errors
+    /// When the database cannot be read or makes no sense.
+    pub fn derivers(&self, path: &StorePath) -> Result<Vec<StorePath>, LocalStoreError> {
+        let recorded = self.query(path)?.and_then(|known| known.deriver);
+        let full = self.store_dir.full(path);
+        let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let stated = database.read(|connection| {
+            let sql = "select v.path from DerivationOutputs d join ValidPaths v on d.drv = v.id \
+                       where d.path = ?1 order by v.path";
+            let mut statement = connection.prepare(sql)?;
+            let rows = statement.query_map([&full], |row| row.get(0))?;
+            rows.take(MAX_DERIVERS).collect::<Result<Vec<String>, _>>()
+        })?;
+        let mut derivers: Vec<StorePath> = recorded.into_iter().collect();
+        for text in stated {
+            let deriver = self.store_dir.parse(&text).map_err(|error| LocalStoreError::Row {
+                database: database.path().to_owned(),
+                path: full.clone(),
+                field: "deriver",
+                message: error.to_string(),
+            })?;
+            if !derivers.contains(&deriver) {
+                derivers.push(deriver);
+            }
+        }
+        Ok(derivers)
     }
 
     fn understand(

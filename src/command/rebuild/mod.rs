@@ -18,7 +18,7 @@ use self::builds::Builds;
 use self::gathered::Gathering;
 use self::outcome::{Outcome, run_facts};
 use self::settings::{find_shell, other_worlds, settings};
-use self::targets::read_targets;
+use self::targets::Reading;
 use super::cli::RebuildArgs;
 use super::sources::Sources;
 use super::{Environment, ToolError};
@@ -26,6 +26,7 @@ use crate::build::{self, BuiltOutput, Executor, Recorded, SandboxExecutor};
 use crate::check::rebuild::{examine, rules};
 use crate::gather::answers::Answers;
 use crate::gather::differing;
+use crate::gather::drv_cache::DrvCache;
 use crate::gather::graph;
 use crate::nix::store_path::{StoreDir, StorePath};
 use crate::report::{Exit, Progress, Report, Trouble, rebuild as render};
@@ -52,9 +53,14 @@ pub fn run(
     progress: &Progress,
     record: &mut Option<Run>,
 ) -> Result<Report, ToolError> {
+    let store_dir = StoreDir::default();
+    let named = targets::read_named(args, environment, &store_dir)?;
+    let evaluate = || targets::evaluate(&named, args, environment, &store_dir);
+    // Nix runs as whoever called us, unless it has to be kept off the network.
+    let evaluations = if args.sources.offline { None } else { Some(evaluate()?) };
     // Before any thread is started.
     enter_private_root().map_err(|error| ToolError::failed("prepare the sandbox", error))?;
-    let store_dir = StoreDir::default();
+    let evaluations = evaluations.map_or_else(evaluate, Ok)?;
     let state = StateDir::open(&args.work.state_path(environment)?)
         .map_err(|error| ToolError::failed("use the state directory", error))?;
     let sources = Sources::open(&args.sources, &args.keys, environment, &store_dir)?;
@@ -63,12 +69,24 @@ pub fn run(
         .build()
         .map_err(|error| ToolError::failed("start threads", error))?;
 
-    let targets = read_targets(args, environment, &sources, &store_dir)?;
-    let graph::Loaded { graph, findings } = questions
-        .install(|| graph::load(targets.derivations, &store_dir, &targets.files))
-        .map_err(|error| ToolError::failed("read the derivations", error))?;
-
     let answers = Answers::new(&sources.client, &sources.caches, &store_dir, &sources.keys);
+    let drv_cache = DrvCache::new(&sources.client, &sources.caches, &store_dir);
+    let reading = Reading {
+        args,
+        environment,
+        sources: &sources,
+        answers: &answers,
+        caches: &drv_cache,
+        store_dir: &store_dir,
+        progress,
+    };
+    let mut targets = questions.install(|| reading.run(named, evaluations))?;
+    let derivations = std::mem::take(&mut targets.derivations);
+    let graph::Loaded { graph, findings } = questions
+        .install(|| graph::load(derivations, &store_dir, &targets.files))
+        .map_err(|error| ToolError::failed("read the derivations", error))?;
+    targets.settle(&graph, &store_dir);
+
     let wanted: BTreeSet<StorePath> = targets.paths.clone();
     let gathering = Gathering {
         graph: &graph,
@@ -120,6 +138,7 @@ pub fn run(
     rebuild.world = settings.world.name.to_owned();
     rebuild.sandbox.shell = shell.map(|shell| shell.facts);
     rebuild.findings.extend(targets.findings);
+    rebuild.unanswered.extend(targets.unanswered);
     rebuild.findings.extend(findings);
     let mut examination = examine(&rebuild, &store_dir, sources.local.is_some());
     if examination.findings.iter().any(|finding| finding.rule == &rules::OUTPUT_DIFFERS) {

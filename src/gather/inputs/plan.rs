@@ -120,7 +120,7 @@ pub fn unusable(drv_path: &StorePath, graph: &DerivationGraph) -> Lack {
         Some(Unusable::Missing) | None => (
             Reason::DerivationMissing,
             format!(
-                "{drv_path} was not found beside the target, in --drv-dir or in the local store"
+                "{drv_path} was not found beside the target, in --drv-dir, in the local store or in a cache"
             ),
         ),
     };
