@@ -44,6 +44,7 @@ pub static RULES: &[Entry] = &[
     entry!(cache::MISSING_NAR, "missing-nar"),
     entry!(cache::MISSING_PATH, "missing-path"),
     entry!(cache::MIXED_OUTPUTS, "mixed-outputs"),
+    entry!(rebuild::MIXED_SIBLINGS, "mixed-siblings"),
     entry!(cache::MODIFIED_PATH, "modified-path"),
     entry!(rebuild::NAR_MISMATCH, "nar-mismatch"),
     entry!(rebuild::OUTPUT_DIFFERS, "output-differs"),

@@ -7,6 +7,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::options::{KeyOptions, OutputOptions, SourceOptions, WorkOptions};
+use crate::check::sample::Sample;
 
 /// Exit codes, told in every help.
 const EXIT_CODES: &str = "\
@@ -83,6 +84,16 @@ pub struct RebuildArgs {
     /// Where the .drv files of inputs are found; may be repeated
     #[arg(long = "drv-dir", value_name = "DIR")]
     pub drv_dirs: Vec<PathBuf>,
+    /// Judge everything that the targets build on too, from the fixed outputs
+    /// up: each derivation on its inputs as claimed
+    #[arg(long, help_heading = "What is judged")]
+    pub closure: bool,
+    /// Judge a random sample of that: so many derivations, or so many percent
+    #[arg(long, value_name = "N|P%", requires = "seed", help_heading = "What is judged")]
+    pub sample: Option<Sample>,
+    /// What the sample is drawn by: any text; the same one draws the same sample
+    #[arg(long, value_name = "TEXT", requires = "sample", help_heading = "What is judged")]
+    pub seed: Option<String>,
     /// The world the builder sees: that of nix-2.8, nix-2.18, nix-2.24, nix-2.31 or nix-2.35
     #[arg(
         long, value_enum, value_name = "WORLD", default_value_t = WorldName::Nix2_35,

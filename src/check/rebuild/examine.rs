@@ -1,16 +1,10 @@
 //! From what a rebuild found out to its outcomes.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::facts::{DerivationFacts, OutputFacts, Production, Rebuild, Role};
-use super::judge::{Basis, OutputStatus, forgeries, judge};
-use crate::check::{
-    Coverage, Examination, Finding, Inconclusive, NotRun, Reason, Subject, Verdict,
-};
-use crate::nix::store_path::{StoreDir, StorePath};
-
-/// The check that every output of a target undergoes.
-const REPRODUCES: &str = "reproduces";
+use super::facts::Rebuild;
+use super::siblings::mixed;
+use super::verdicts::{REPRODUCES, verdicts};
+use crate::check::{Coverage, Examination, NotRun, Subject};
+use crate::nix::store_path::StoreDir;
 
 /// Judges every output of every target.
 ///
@@ -25,19 +19,19 @@ pub fn examine(rebuild: &Rebuild, store_dir: &StoreDir, local_store_asked: bool)
         findings: rebuild.findings.clone(),
         coverage: Coverage::default(),
     };
-    let names = Names::of(rebuild, store_dir);
-    let strayed = strayed(rebuild);
-    for derivation in &rebuild.derivations {
-        let astray = derivation.built_on.iter().find(|path| strayed.contains(path));
-        let blocked = astray.filter(|_| derivation.basis != Basis::Fixed).map(|path| {
-            let path = store_dir.full(path);
-            format!("its input {path} had to be rebuilt and is not what is claimed of it")
-        });
-        for output in &derivation.outputs {
-            let id = names.name(derivation, output);
-            examine_output(derivation, output, id, blocked.as_deref(), &mut examination);
+    for judged in verdicts(rebuild, store_dir) {
+        if judged.is_asked() {
+            let (verdict, status) = (judged.verdict(), judged.word().to_owned());
+            examination.subjects.push(Subject { id: judged.id, verdict, status });
+            examination.coverage.asked += 1;
+            examination.coverage.answered += u64::from(judged.open.is_none());
+            examination.coverage.inconclusive.extend(judged.open);
         }
+        // What is wrong with a claim is wrong whether it was asked for or not.
+        examination.findings.extend(judged.findings);
     }
+    let mixed = rebuild.derivations.iter().filter_map(|facts| mixed(facts, store_dir));
+    examination.findings.extend(mixed);
     let coverage = &mut examination.coverage;
     coverage.asked = coverage.asked.saturating_add(count(rebuild.unanswered.len()));
     coverage.inconclusive.extend(rebuild.unanswered.iter().cloned());
@@ -47,145 +41,26 @@ pub fn examine(rebuild: &Rebuild, store_dir: &StoreDir, local_store_asked: bool)
             because: "--local-store was not given".to_owned(),
         });
     }
+    if let Some(sample) = &rebuild.sample {
+        let left_out = sample.population.saturating_sub(count(sample.drawn.len()));
+        if left_out > 0 {
+            coverage.not_run.push(NotRun {
+                check: format!("{REPRODUCES}, of {left_out} derivations of the closure"),
+                because: format!("--sample {} did not draw them", sample.asked),
+            });
+        }
+    }
+    if rebuild.fetchers > 0 {
+        coverage.not_run.push(NotRun {
+            check: format!(
+                "{REPRODUCES}, of {} derivations that only help to fetch",
+                rebuild.fetchers
+            ),
+            because: "what they fetch is known by its hash".to_owned(),
+        });
+    }
     examination.sort();
     examination
-}
-
-/// What outputs are called in reports: by their paths, or by derivation and
-/// name where the path is not known or several derivations make it.
-#[derive(Debug)]
-pub struct Names<'a> {
-    store_dir: &'a StoreDir,
-    seen: BTreeSet<&'a StorePath>,
-    shared: BTreeSet<&'a StorePath>,
-}
-
-impl<'a> Names<'a> {
-    /// For the outputs of `rebuild`.
-    #[must_use]
-    pub fn of(rebuild: &'a Rebuild, store_dir: &'a StoreDir) -> Self {
-        let (seen, shared) = (BTreeSet::new(), BTreeSet::new());
-        let mut names = Self { store_dir, seen, shared };
-        for output in rebuild.derivations.iter().flat_map(|derivation| &derivation.outputs) {
-            if let Some(path) = &output.path
-                && !names.seen.insert(path)
-            {
-                names.shared.insert(path);
-            }
-        }
-        names
-    }
-
-    /// The name of one output.
-    #[must_use]
-    pub fn name(&self, derivation: &DerivationFacts, output: &OutputFacts) -> String {
-        match &output.path {
-            Some(path) if !self.shared.contains(path) => self.store_dir.full(path),
-            _ => format!("{}!{}", self.store_dir.full(&derivation.drv_path), output.name),
-        }
-    }
-}
-
-/// The paths that we made and that are not what is claimed of them, or that
-/// were made from such and that nobody trusted says are right.
-fn strayed(rebuild: &Rebuild) -> BTreeSet<&StorePath> {
-    let mut strayed = BTreeSet::new();
-    let mut open = Vec::new();
-    for derivation in &rebuild.derivations {
-        for output in &derivation.outputs {
-            let (Some(path), Some(ours)) = (&output.path, &output.ours) else { continue };
-            match judge("", path, ours, derivation.basis, &output.claims).status {
-                OutputStatus::Differs => {
-                    strayed.insert(path);
-                }
-                OutputStatus::NoReference | OutputStatus::Forged => open.push((derivation, path)),
-                OutputStatus::Reproduced | OutputStatus::FixedByHash => {}
-            }
-        }
-    }
-    // Along the graph, from what strayed to what was made of it.
-    let mut made_of: BTreeMap<&StorePath, Vec<&StorePath>> = BTreeMap::new();
-    for (derivation, path) in open {
-        for input in &derivation.built_on {
-            made_of.entry(input).or_default().push(path);
-        }
-    }
-    let mut spread: Vec<&StorePath> = strayed.iter().copied().collect();
-    while let Some(input) = spread.pop() {
-        for path in made_of.remove(input).unwrap_or_default() {
-            if strayed.insert(path) {
-                spread.push(path);
-            }
-        }
-    }
-    strayed
-}
-
-fn examine_output(
-    derivation: &DerivationFacts,
-    output: &OutputFacts,
-    id: String,
-    blocked: Option<&str>,
-    examination: &mut Examination,
-) {
-    let (status, findings, open) = outcome(derivation, output, &id, blocked);
-    let answered = open.is_none();
-    if derivation.role == Role::Input && !answered {
-        // What nobody claims about an input was not asked; what is wrong with
-        // a claim about it is wrong all the same.
-        examination.findings.extend(findings);
-        return;
-    }
-    let verdict = status.map_or(Verdict::Inconclusive, OutputStatus::verdict);
-    let word = match (status, &open) {
-        (Some(status), _) => status.name(),
-        (None, Some(open)) => open.reason.name(),
-        (None, None) => Verdict::Inconclusive.name(),
-    };
-    examination.subjects.push(Subject { id, verdict, status: word.to_owned() });
-    examination.findings.extend(findings);
-    examination.coverage.asked += 1;
-    examination.coverage.answered += u64::from(answered);
-    examination.coverage.inconclusive.extend(open);
-}
-
-/// The status of one output with its findings, and why there is no answer.
-fn outcome(
-    derivation: &DerivationFacts,
-    output: &OutputFacts,
-    id: &str,
-    blocked: Option<&str>,
-) -> (Option<OutputStatus>, Vec<Finding>, Option<Inconclusive>) {
-    let unanswered = |reason, detail: String| Inconclusive {
-        subject: id.to_owned(),
-        check: REPRODUCES.to_owned(),
-        reason,
-        detail,
-    };
-    if let Production::Missing { reason, detail, .. } = &derivation.production {
-        let forged = forgeries(id, &output.claims);
-        return (None, forged, Some(unanswered(*reason, detail.clone())));
-    }
-    let (Some(built), Some(ours)) = (&output.path, &output.ours) else {
-        let detail = "the build ended without this output".to_owned();
-        return (None, Vec::new(), Some(unanswered(Reason::BuildFailed, detail)));
-    };
-    if let Some(detail) = blocked {
-        let forged = forgeries(id, &output.claims);
-        return (None, forged, Some(unanswered(Reason::BlockedBy, detail.to_owned())));
-    }
-    let judgement = judge(id, built, ours, derivation.basis, &output.claims);
-    let open = (judgement.status == OutputStatus::NoReference).then(|| {
-        let detail = if output.claims.is_empty() {
-            "no cache claims anything about this output"
-        } else if derivation.basis == Basis::Realisations {
-            "no realisation of this output is signed by a trusted key"
-        } else {
-            "no claim about this output is signed by a trusted key"
-        };
-        unanswered(Reason::NoReference, detail.to_owned())
-    });
-    (Some(judgement.status), judgement.findings, open)
 }
 
 /// A count as reports carry it.
@@ -195,10 +70,15 @@ fn count(length: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::super::claim::{Claim, Contents, Source, Standing};
+    use super::super::facts::{DerivationFacts, OutputFacts, Production, Role};
+    use super::super::judge::Basis;
     use super::*;
-    use crate::check::Level;
+    use crate::check::{Inconclusive, Level, Reason, Verdict};
     use crate::nix::hash::NarHash;
+    use crate::nix::store_path::StorePath;
 
     fn path(name: &str) -> StorePath {
         StorePath::new([7; 20], name).unwrap()
@@ -230,6 +110,8 @@ mod tests {
             role,
             basis: Basis::Claims,
             built_on: BTreeSet::new(),
+            reads: BTreeSet::new(),
+            chain: None,
             production,
             outputs: vec![OutputFacts {
                 name: "out".into(),

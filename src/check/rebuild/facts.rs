@@ -1,6 +1,6 @@
 //! What a rebuild found out, before anything is judged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::claim::{Claim, Contents};
 use super::judge::Basis;
@@ -28,6 +28,27 @@ pub struct Rebuild {
     pub unanswered: Vec<Inconclusive>,
     /// Questions to default caches that got no answer; they change nothing.
     pub remarks: Vec<String>,
+    /// Whether derivations were built once more on our own chain of builds
+    /// where that differs from what is claimed.
+    pub chained: bool,
+    /// The random sample that was built instead of everything.
+    pub sample: Option<SampleFacts>,
+    /// Derivations below fixed outputs: they only fetch what is known by its
+    /// hash, and are no part of the closure that is judged.
+    pub fetchers: u64,
+}
+
+/// A random sample of a closure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SampleFacts {
+    /// Its size as it was asked for.
+    pub asked: String,
+    /// The seed of the draw.
+    pub seed: String,
+    /// How many derivations there are to draw from.
+    pub population: u64,
+    /// The derivations that were drawn.
+    pub drawn: BTreeSet<StorePath>,
 }
 
 /// A fact about the world of builders that not all Nix versions share.
@@ -66,6 +87,8 @@ pub struct ShellFacts {
 pub enum Role {
     /// It was asked for.
     Target,
+    /// A target builds on it, and the whole closure was asked for.
+    Member,
     /// It had to be rebuilt because nothing that may be trusted has its output.
     Input,
 }
@@ -76,6 +99,7 @@ impl Role {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Target => "target",
+            Self::Member => "closure",
             Self::Input => "input",
         }
     }
@@ -94,10 +118,28 @@ pub struct DerivationFacts {
     pub basis: Basis,
     /// Those paths its build could read that we had to make ourselves.
     pub built_on: BTreeSet<StorePath>,
+    /// The nearest derivations of the report that it builds on. A fixed output
+    /// builds on none: its content is known whatever fetched it.
+    pub reads: BTreeSet<StorePath>,
     /// What came of building it.
     pub production: Production,
     /// Its outputs, by name.
     pub outputs: Vec<OutputFacts>,
+    /// A second build on what this run made of its inputs, if that is not what
+    /// is claimed of them.
+    pub chain: Option<ChainBuild>,
+}
+
+/// The build of a derivation on our own chain of builds, where that leads to
+/// other inputs than those claimed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainBuild {
+    /// The inputs that we made otherwise than is claimed, or could not make.
+    pub diverged: BTreeSet<StorePath>,
+    /// What came of building it.
+    pub production: Production,
+    /// What it made, by output: the path and what is there.
+    pub outputs: BTreeMap<String, (StorePath, Contents)>,
 }
 
 /// How a derivation's outputs came about, or why they did not.

@@ -7,14 +7,20 @@
 //! never decide.
 
 pub mod answer;
+pub mod blame;
+pub mod chain;
 pub mod claim;
 pub mod contrast;
 pub mod examine;
 pub mod facts;
 pub mod judge;
 pub mod rules;
+pub mod sampled;
+pub mod siblings;
+pub mod verdicts;
 
 pub use answer::{Answer, read_answer};
 pub use claim::{Claim, Contents, Difference, Source, Standing};
-pub use examine::{Names, examine};
+pub use examine::examine;
 pub use judge::{Basis, Judgement, OutputStatus, judge};
+pub use verdicts::{OutputVerdict, verdicts};

@@ -83,8 +83,16 @@ pub static FIXED_OUTPUT_MISMATCH: Rule = Rule {
     remedy: "compare the source with the one the hash was taken from; it was not used",
 };
 
+/// Outputs of one derivation that no single build gives together.
+pub static MIXED_SIBLINGS: Rule = Rule {
+    id: "mixed-siblings",
+    level: Level::Warning,
+    summary: "the claimed outputs of one derivation need not come from one build, or cannot",
+    remedy: "ask the cache's operator to build the derivation anew and to publish all outputs of that one build",
+};
+
 /// All rules of this command.
-pub static ALL: [&Rule; 10] = [
+pub static ALL: [&Rule; 11] = [
     &OUTPUT_DIFFERS,
     &FORGED_SIGNATURE,
     &MALFORMED_NARINFO,
@@ -95,6 +103,7 @@ pub static ALL: [&Rule; 10] = [
     &MALFORMED_DERIVATION,
     &WRONG_OUTPUT_PATH,
     &FIXED_OUTPUT_MISMATCH,
+    &MIXED_SIBLINGS,
 ];
 
 /// The finding for a bad signature under a trusted name.

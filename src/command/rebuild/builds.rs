@@ -58,7 +58,7 @@ pub struct Done {
     /// Our own failure.
     pub trouble: Option<BuildError>,
     /// Keeps the outputs on disk while others may read them.
-    room: Option<Arc<BuildDir>>,
+    pub room: Option<Arc<BuildDir>>,
 }
 
 /// What only this run can say of a build.

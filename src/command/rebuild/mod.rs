@@ -5,18 +5,22 @@
 //! from, obtain and prove them, build along the graph, collect claims, judge.
 
 mod builds;
+mod closure;
 mod gathered;
 mod outcome;
+mod own_chain;
 mod resume;
 mod settings;
 mod shelf;
 mod targets;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::builds::Builds;
+use self::closure::Scope;
 use self::gathered::Gathering;
 use self::outcome::{Outcome, run_facts};
+use self::own_chain::{OwnChain, is_read_otherwise};
 use self::settings::{find_shell, other_worlds, settings};
 use self::targets::Reading;
 use super::cli::RebuildArgs;
@@ -87,7 +91,7 @@ pub fn run(
         .map_err(|error| ToolError::failed("read the derivations", error))?;
     targets.settle(&graph, &store_dir);
 
-    let wanted: BTreeSet<StorePath> = targets.paths.clone();
+    let scope = scope(args, &targets.paths, &graph);
     let gathering = Gathering {
         graph: &graph,
         answers: &answers,
@@ -98,17 +102,18 @@ pub fn run(
         offline: args.sources.offline,
         progress,
     };
-    let gathered = questions.install(|| gathering.run(&wanted))?;
+    let gathered = questions.install(|| gathering.run(&scope.wanted))?;
 
     let shell = find_shell(args, environment, &sources, &gathered)?;
     let settings = settings(args, environment, shell.as_ref())?;
     let executor = SandboxExecutor::new(&state, SELF.into())
         .map_err(|error| ToolError::failed("prepare the sandbox", error))?;
     let looked_at = |output: &BuiltOutput| {
-        differing::is_claimed_otherwise(&output.path, output.nar_hash, &answers)
+        is_read_otherwise(&gathered.objects, output)
+            || differing::is_claimed_otherwise(&output.path, output.nar_hash, &answers)
     };
     let circumstances = format!("{} {}", build::recorded::program(), executor.root_kind());
-    *record = resume::open(args, environment, &state, &circumstances, &wanted)?;
+    *record = resume::open(args, environment, &state, &circumstances, &targets.paths)?;
     let read: BTreeSet<StorePath> = gathered.plan.needs().into_values().flatten().collect();
     let needed =
         |drv_path: &StorePath, output: &BuiltOutput| read.contains(drv_path) || looked_at(output);
@@ -127,14 +132,27 @@ pub fn run(
     };
     let (done, shelf) = builds.run(gathered.objects.clone());
 
+    // Of a sample, most of what is below was not built.
+    let chained = scope.sample.is_none() && done.len() > 1;
+    let again = if chained {
+        OwnChain { builds: &builds, done: &done, shelf: &shelf }.run()
+    } else {
+        BTreeMap::new()
+    };
+
     let outcome = Outcome {
         graph: &graph,
         gathered: &gathered,
         done: &done,
+        again: &again,
         objects: &shelf.objects,
         state: &state,
     };
-    let mut rebuild = questions.install(|| outcome.facts(&wanted, &answers, &sources));
+    let mut rebuild =
+        questions.install(|| outcome.facts(&targets.paths, &scope.wanted, &answers, &sources));
+    rebuild.chained = chained;
+    rebuild.sample = scope.sample;
+    rebuild.fetchers = scope.fetchers;
     rebuild.world = settings.world.name.to_owned();
     rebuild.sandbox.shell = shell.map(|shell| shell.facts);
     rebuild.findings.extend(targets.findings);
@@ -146,11 +164,11 @@ pub fn run(
     }
     examination.facts = render::facts(&rebuild, &store_dir)
         .map_err(|error| ToolError::failed("put the facts into the report", error))?;
-    let view = render::view(&rebuild, &examination, &store_dir);
+    let view = render::view(&rebuild, &store_dir);
     let mut report = Report::from(examination).with_view(view);
-    for done in done.values() {
-        report.troubles.extend(done.trouble.as_ref().map(|error| Trouble::from_error(error)));
-    }
+    let first = done.values().filter_map(|done| done.trouble.as_ref());
+    let second = again.values().filter_map(|again| again.trouble.as_ref());
+    report.troubles.extend(first.chain(second).map(|error| Trouble::from_error(error)));
     report.run = run_facts(&done, executor.name());
     resume::tell(&mut report.run, recorded);
     Ok(report)
@@ -167,5 +185,18 @@ pub fn end(record: Option<Run>, exit: Exit) -> Result<(), ToolError> {
             run.complete().map_err(|error| ToolError::failed("end the run", error))
         }
         _ => Ok(()),
+    }
+}
+
+/// What the options ask to be judged.
+fn scope(
+    args: &RebuildArgs,
+    targets: &BTreeSet<StorePath>,
+    graph: &graph::DerivationGraph,
+) -> Scope {
+    match (args.sample, &args.seed) {
+        (Some(size), Some(seed)) => Scope::closure(targets, graph).sample(size, seed, graph),
+        _ if args.closure => Scope::closure(targets, graph),
+        _ => Scope::targets(targets),
     }
 }

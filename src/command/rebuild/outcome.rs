@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::super::sources::Sources;
 use super::builds::Done;
+use super::closure::nearest;
 use super::gathered::Gathered;
+use super::own_chain::Again;
 use crate::build::RootKind;
 use crate::check::Reason;
 use crate::check::rebuild::facts::{
@@ -34,6 +36,8 @@ pub struct Outcome<'a> {
     pub done: &'a BTreeMap<StorePath, Done>,
     /// Everything that was at hand in the end.
     pub objects: &'a BTreeMap<StorePath, Object>,
+    /// What came of building again on our own inputs.
+    pub again: &'a BTreeMap<StorePath, Again>,
     /// Where work is kept.
     pub state: &'a StateDir,
 }
@@ -44,15 +48,26 @@ impl Outcome<'_> {
     pub fn facts(
         &self,
         targets: &BTreeSet<StorePath>,
+        wanted: &BTreeSet<StorePath>,
         answers: &Answers<'_>,
         sources: &Sources,
     ) -> Rebuild {
         let mut rebuild =
             Rebuild { findings: self.gathered.findings.clone(), ..Rebuild::default() };
-        let subjects: BTreeSet<&StorePath> = targets.iter().chain(self.done.keys()).collect();
+        let subjects: BTreeSet<&StorePath> = wanted.iter().chain(self.done.keys()).collect();
+        let role = |drv_path| match (wanted.contains(drv_path), targets.contains(drv_path)) {
+            (true, true) => Role::Target,
+            (true, false) => Role::Member,
+            (false, _) => Role::Input,
+        };
         let collected: Vec<(DerivationFacts, Vec<claims::Claims>)> = subjects
-            .into_par_iter()
-            .map(|drv_path| self.derivation(drv_path, targets.contains(drv_path), answers, sources))
+            .par_iter()
+            .map(|drv_path| {
+                let (mut facts, claims) = self.derivation(drv_path, answers, sources);
+                facts.role = role(drv_path);
+                facts.reads = nearest(self.graph, drv_path, &subjects);
+                (facts, claims)
+            })
             .collect();
         for (facts, claims) in collected {
             rebuild.derivations.push(facts);
@@ -77,7 +92,6 @@ impl Outcome<'_> {
     fn derivation(
         &self,
         drv_path: &StorePath,
-        target: bool,
         answers: &Answers<'_>,
         sources: &Sources,
     ) -> (DerivationFacts, Vec<claims::Claims>) {
@@ -127,8 +141,10 @@ impl Outcome<'_> {
             system: derivation
                 .map(|derivation| String::from_utf8_lossy(&derivation.platform).into_owned())
                 .unwrap_or_default(),
-            role: if target { Role::Target } else { Role::Input },
+            role: Role::Target,
             basis: derivation.map(basis).unwrap_or_default(),
+            reads: BTreeSet::new(),
+            chain: self.again.get(drv_path).map(|again| again.facts.clone()),
             built_on: done.map(|done| self.rebuilt(&done.inputs)).unwrap_or_default(),
             production: production.unwrap_or_else(|| Production::Missing {
                 reason: Reason::DerivationMissing,
