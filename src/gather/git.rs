@@ -8,6 +8,12 @@
 //!
 //! References: git-repository-layout(5), git-pack-refs(1).
 
+pub mod answer;
+pub mod content;
+pub mod mirrors;
+pub mod nar;
+pub mod snapshot;
+
 use std::io::Read as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
