@@ -16,11 +16,11 @@ pub use crate::nix::compression::Compression;
 /// gigabytes.
 pub const MAX_WINDOW: u64 = 64 << 20;
 
-/// What liblzma may allocate: the largest dictionary and its own tables.
-const LZMA_MEMORY: u64 = MAX_WINDOW + (2 << 20);
+/// What liblzma allocates beside a dictionary: its own tables.
+const LZMA_TABLES: u64 = 2 << 20;
 
-/// The base-2 logarithm of [`MAX_WINDOW`], as zstd takes it.
-const ZSTD_WINDOW_LOG: u32 = MAX_WINDOW.ilog2();
+/// The smallest window zstd knows, 1 KiB, as a logarithm.
+const ZSTD_LEAST_LOG: u32 = 10;
 
 /// Bytes asked for at once from the source.
 const BUFFER: usize = 64 << 10;
@@ -35,10 +35,14 @@ const LZ4_MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecompressError {
     /// The header asks for more memory than we give.
-    #[error("the {compression} stream needs a window of more than {} MiB to decompress (a limit of this tool)", MAX_WINDOW >> 20)]
+    #[error(
+        "the {compression} stream needs a window of more than {most} bytes to decompress (a limit of this tool)"
+    )]
     TooLarge {
         /// The compression.
         compression: Compression,
+        /// The largest window granted.
+        most: u64,
     },
     /// The bytes are no such stream.
     #[error("the {compression} stream is corrupt near byte {offset}: {message}")]
@@ -102,6 +106,20 @@ pub fn reader<'a, R: Read + Send + 'a>(
     compression: Compression,
     source: R,
 ) -> io::Result<Box<dyn Read + Send + 'a>> {
+    reader_within(compression, source, MAX_WINDOW)
+}
+
+/// The same, for a dictionary or window of at most so many bytes (never more
+/// than [`MAX_WINDOW`]); brotli, gzip, bzip2 and LZ4 have bounds of their own.
+pub(super) fn reader_within<'a, R: Read + Send + 'a>(
+    compression: Compression,
+    source: R,
+    window: u64,
+) -> io::Result<Box<dyn Read + Send + 'a>> {
+    let window = window.min(MAX_WINDOW);
+    let lzma_memory = window.saturating_add(LZMA_TABLES);
+    // The next power of two: zstd's windows lie between.
+    let zstd_log = window.next_power_of_two().ilog2().max(ZSTD_LEAST_LOG);
     let progress = Arc::new(Progress::default());
     let source =
         Source { inner: BufReader::with_capacity(BUFFER, source), progress: Arc::clone(&progress) };
@@ -109,14 +127,14 @@ pub fn reader<'a, R: Read + Send + 'a>(
         Compression::None => return Ok(Box::new(source.inner)),
         Compression::Xz => {
             let stream = liblzma::stream::Stream::new_stream_decoder(
-                LZMA_MEMORY,
+                lzma_memory,
                 liblzma::stream::CONCATENATED,
             )?;
             Box::new(liblzma::bufread::XzDecoder::new_stream(source, stream))
         }
         Compression::Lzip => {
             let stream = liblzma::stream::Stream::new_lzip_decoder(
-                LZMA_MEMORY,
+                lzma_memory,
                 liblzma::stream::CONCATENATED,
             )?;
             Box::new(liblzma::bufread::XzDecoder::new_stream(source, stream))
@@ -125,13 +143,13 @@ pub fn reader<'a, R: Read + Send + 'a>(
         Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(source)),
         Compression::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+            decoder.window_log_max(zstd_log)?;
             Box::new(decoder)
         }
         Compression::Lz4 => Box::new(Lz4::Between(source)),
         Compression::Brotli => Box::new(BrotliReader::new(source)),
     };
-    Ok(Box::new(Strict { decoder, compression, progress, done: false }))
+    Ok(Box::new(Strict { decoder, compression, progress, window, done: false }))
 }
 
 /// How far the source has been read, and how it ended.
@@ -304,6 +322,8 @@ struct Strict<'a> {
     decoder: Box<dyn Decoder + Send + 'a>,
     compression: Compression,
     progress: Arc<Progress>,
+    /// The largest window granted.
+    window: u64,
     done: bool,
 }
 
@@ -343,7 +363,7 @@ impl Strict<'_> {
             .is_some_and(|inner| matches!(inner, liblzma::stream::Error::MemLimit));
         let message = error.to_string();
         if lzma_limit || message.contains("requires too much memory") {
-            DecompressError::TooLarge { compression }.into()
+            DecompressError::TooLarge { compression, most: self.window }.into()
         } else if self.progress.ended() {
             DecompressError::Truncated { compression, offset }.into()
         } else {

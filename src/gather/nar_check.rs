@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use std::io::{self, Read};
 
 use super::cache::{CacheClient, CacheError, CacheUrl};
-use super::compression::{self, DecompressError};
+use super::compression::{self, DecompressError, MAX_WINDOW};
 use super::http::{Failure, HttpError};
-use super::nar_download::{Limited, NarFetchError, Served, most_packed, why};
+use super::memory::DECODERS;
+use super::nar_download::{Limited, NarFetchError, Served, most_packed, read_failure, sniff, why};
 use super::questions::Questions;
+use super::window::memory;
 use crate::nix::hash::{FileHash, HashAlgorithm, NarHash};
 use crate::nix::nar::{HashedSource, NarError, NarReader};
 use crate::nix::narinfo::{NarInfo, UrlError};
@@ -18,6 +20,14 @@ use crate::nix::store_path::StorePath;
 /// How many NARs are examined at once, over all caches: enough for their
 /// first bytes to be on their way while others are decompressed.
 const AT_ONCE: usize = 16;
+
+/// Largest NAR that is read: several times the largest in nixpkgs. A server
+/// could go on for ever with one that never ends.
+pub const MAX_NAR: u64 = 32 << 30;
+
+/// How much of a file is read on for its hash after it was found to hold no
+/// NAR as claimed.
+const MAX_REST: u64 = 64 << 20;
 
 /// How many are examined at once from each cache in any case.
 const LEAST_AT_ONCE: usize = 4;
@@ -104,13 +114,21 @@ pub enum NarUnchecked {
     /// Decompressing it would take more memory than we give.
     #[error(transparent)]
     Window(DecompressError),
+    /// The narinfo claims more than we read.
+    #[error(
+        "the narinfo claims a NAR of {claimed} bytes (at most {MAX_NAR} are read, a limit of this tool)"
+    )]
+    TooLarge {
+        /// The size claimed.
+        claimed: u64,
+    },
     /// The question names a cache that is not among those asked.
     #[error("there is no such cache")]
     NoCache,
 }
 
 /// What a NAR turned out to be.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct NarCheck {
     /// Hash (in the algorithm of the narinfo's FileHash, else SHA-256) and
     /// size of the file as it is served, if it came to its end.
@@ -181,43 +199,56 @@ impl CacheClient {
         &self,
         cache: &CacheUrl,
         narinfo: &NarInfo,
-        scanner: ReferenceScanner,
+        mut scanner: ReferenceScanner,
     ) -> Result<NarCheck, NarUnchecked> {
-        let flawed = |flaw| NarCheck {
-            file: None,
-            nar: None,
-            references: BTreeSet::new(),
-            flaws: vec![flaw],
-        };
+        let flawed = |flaw| NarCheck { flaws: vec![flaw], ..NarCheck::default() };
         let url = match narinfo.check_url() {
             Ok(url) => url,
             Err(error) => return Ok(flawed(NarFlaw::Url(error))),
         };
-        let most = most_packed(narinfo);
-        let source = match self.open(cache, url, most) {
-            Ok(Some(source)) => source,
-            Ok(None) => return Ok(flawed(NarFlaw::Missing { url: url.to_owned() })),
-            Err(CacheError::Http(HttpError { failure: Failure::TooLong(most), .. })) => {
-                return Ok(flawed(NarFlaw::FileTooLong { most }));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let algorithm =
-            narinfo.file_hash.map_or(HashAlgorithm::Sha256, |FileHash(hash)| hash.algorithm());
-        let mut served = Served::hashing(source, most, algorithm);
-        let mut check = examine(narinfo, &mut served, scanner)?;
-        if check.flaws.iter().any(|flaw| matches!(flaw, NarFlaw::FileTooLong { .. })) {
-            return Ok(check);
+        if narinfo.nar_size > MAX_NAR {
+            return Err(NarUnchecked::TooLarge { claimed: narinfo.nar_size });
         }
-        // What the decompressor did not want still belongs to the file.
-        match io::copy(&mut served, &mut io::sink()) {
-            Ok(_) => {
-                let (file_hash, file_size) = served.finish();
-                check.compare_file(narinfo, file_hash, file_size);
+        let mut granted = None;
+        loop {
+            let most = most_packed(narinfo);
+            let source = match self.open(cache, url, most) {
+                Ok(Some(source)) => source,
+                Ok(None) => return Ok(flawed(NarFlaw::Missing { url: url.to_owned() })),
+                Err(CacheError::Http(HttpError { failure: Failure::TooLong(most), .. })) => {
+                    return Ok(flawed(NarFlaw::FileTooLong { most }));
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let algorithm =
+                narinfo.file_hash.map_or(HashAlgorithm::Sha256, |FileHash(hash)| hash.algorithm());
+            let (asked, source) = match sniff(narinfo.compression, source) {
+                Ok(sniffed) => sniffed,
+                Err(error) => {
+                    let mut check = NarCheck::default();
+                    check.add(why(read_failure(error)))?;
+                    return Ok(check);
+                }
+            };
+            let window = granted.unwrap_or(asked);
+            let permit = DECODERS.take(memory(window, narinfo.nar_size));
+            let mut served = Served::hashing(source, most, algorithm);
+            match examine(narinfo, &mut served, &mut scanner, window) {
+                // A later part of the stream asks for more than the first.
+                Err(NarUnchecked::Window(_)) if window < MAX_WINDOW => {
+                    granted = Some(MAX_WINDOW);
+                    // No reference begins in one reading and ends in the next.
+                    scanner.feed(b"\0");
+                }
+                Err(error) => return Err(error),
+                Ok(mut check) => {
+                    drop(permit);
+                    check.finish_file(narinfo, served)?;
+                    check.references = scanner.into_found();
+                    return Ok(check);
+                }
             }
-            Err(error) => check.add(why(io_failure(error)))?,
         }
-        Ok(check)
     }
 }
 
@@ -225,14 +256,14 @@ impl CacheClient {
 fn examine(
     narinfo: &NarInfo,
     served: &mut Served,
-    mut scanner: ReferenceScanner,
+    scanner: &mut ReferenceScanner,
+    window: u64,
 ) -> Result<NarCheck, NarUnchecked> {
-    let mut check =
-        NarCheck { file: None, nar: None, references: BTreeSet::new(), flaws: Vec::new() };
-    let decompressed =
-        compression::reader(narinfo.compression, served).map_err(NarUnchecked::Read)?;
+    let mut check = NarCheck::default();
+    let decompressed = compression::reader_within(narinfo.compression, served, window)
+        .map_err(NarUnchecked::Read)?;
     let limited = Limited::new(decompressed, narinfo.nar_size);
-    let mut reader = NarReader::new(HashedSource::new(Scanned { limited, scanner: &mut scanner }));
+    let mut reader = NarReader::new(HashedSource::new(Scanned { limited, scanner }));
     let parsed = loop {
         match reader.next_event() {
             Ok(Some(_)) => {}
@@ -253,7 +284,7 @@ fn examine(
             match io::copy(&mut source, &mut io::sink()) {
                 Ok(_) => true,
                 Err(error) => {
-                    check.add(why(io_failure(error)))?;
+                    check.add(why(read_failure(error)))?;
                     false
                 }
             }
@@ -263,12 +294,7 @@ fn examine(
         let (nar_hash, nar_size) = source.finish();
         check.compare_nar(narinfo, nar_hash, nar_size);
     }
-    check.references = scanner.into_found();
     Ok(check)
-}
-
-fn io_failure(error: io::Error) -> NarError {
-    NarError { offset: 0, kind: crate::nix::nar::NarErrorKind::Io(error) }
 }
 
 impl NarCheck {
@@ -305,6 +331,23 @@ impl NarCheck {
         if found != claimed {
             self.flaws.push(NarFlaw::NarHash { found, claimed });
         }
+    }
+
+    /// Reads what the decompressor did not want, which still belongs to the
+    /// file, and compares the file as it is served.
+    fn finish_file(&mut self, narinfo: &NarInfo, mut served: Served) -> Result<(), NarUnchecked> {
+        if self.flaws.iter().any(|flaw| matches!(flaw, NarFlaw::FileTooLong { .. })) {
+            return Ok(());
+        }
+        match io::copy(&mut served.by_ref().take(MAX_REST), &mut io::sink()) {
+            Ok(MAX_REST) => {}
+            Ok(_) => {
+                let (found, size) = served.finish();
+                self.compare_file(narinfo, found, size);
+            }
+            Err(error) => self.add(why(read_failure(error)))?,
+        }
+        Ok(())
     }
 
     fn compare_file(&mut self, narinfo: &NarInfo, found: FileHash, size: u64) {

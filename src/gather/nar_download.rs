@@ -6,8 +6,10 @@ use std::io::{self, Read, Write};
 use super::cache::{CacheClient, CacheError, CacheUrl};
 use super::compression::{self, DecompressError};
 use super::http::HttpError;
+use super::memory::DECODERS;
+use super::window::{HEAD, asked_for, memory};
 use crate::nix::hash::{FileHash, HashAlgorithm, Hasher, NarHash};
-use crate::nix::nar::{self, NarError};
+use crate::nix::nar::{self, NarError, NarErrorKind};
 use crate::nix::narinfo::{Compression, NarInfo, UrlError};
 
 /// What a compressed NAR may have beyond its plain size where the narinfo
@@ -128,10 +130,13 @@ impl CacheClient {
         let algorithm =
             narinfo.file_hash.map_or(HashAlgorithm::Sha256, |FileHash(hash)| hash.algorithm());
         let (source, cap) = self.open_nar(cache, narinfo)?;
+        let sniffed = sniff(narinfo.compression, source);
+        let (window, source) = sniffed.map_err(|error| why(read_failure(error)))?;
+        let _permit = DECODERS.take(memory(window, claimed_size));
         let mut served = Served::hashing(source, cap, algorithm);
         let mut kept = Kept { sink, error: None };
         let checked = {
-            let reader = compression::reader(narinfo.compression, &mut served);
+            let reader = compression::reader_within(narinfo.compression, &mut served, window);
             let limited = Limited::new(reader.map_err(NarFetchError::Read)?, claimed_size);
             nar::check(Tee { source: limited, kept: &mut kept })
         };
@@ -197,6 +202,26 @@ pub(super) fn most_packed(narinfo: &NarInfo) -> u64 {
         Compression::None => size,
         _ => size.saturating_add(size / EXPANSION).saturating_add(EXPANSION_BASE),
     }
+}
+
+/// The window that a packed NAR asks for in its first bytes, and the NAR.
+pub(super) fn sniff(
+    compression: Compression,
+    mut source: Box<dyn Read + Send>,
+) -> io::Result<(u64, Box<dyn Read + Send>)> {
+    if compression == Compression::None {
+        return Ok((asked_for(compression, &[]), source));
+    }
+    let mut head = Vec::with_capacity(HEAD);
+    let most = u64::try_from(HEAD).unwrap_or(u64::MAX);
+    source.by_ref().take(most).read_to_end(&mut head)?;
+    let window = asked_for(compression, &head);
+    Ok((window, Box::new(io::Cursor::new(head).chain(source))))
+}
+
+/// A failure to read as the NAR reader would tell it.
+pub(super) const fn read_failure(error: io::Error) -> NarError {
+    NarError { offset: 0, kind: NarErrorKind::Io(error) }
 }
 
 /// What an error out of [`CacheClient::nar`] or the check of a NAR means.

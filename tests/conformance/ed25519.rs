@@ -23,3 +23,23 @@ fn accepts_what_libsodium_accepts() {
     }
     assert_eq!(accepted, 43);
 }
+
+#[test]
+fn answers_as_wycheproof_demands() {
+    let rows = fixtures::table("ed25519/wycheproof.tsv");
+    assert_eq!(rows.len(), 151);
+    let mut valid = 0;
+    for row in rows {
+        let [number, key, signature, message, result, comment] = row.try_into().unwrap();
+        let signature = <[u8; 64]>::try_from(BASE64.decode(signature).unwrap());
+        let message = BASE64.decode(message).unwrap();
+        let key = format!("vector:{key}").parse::<PublicKey>();
+        let ours = match (key, signature) {
+            (Ok(key), Ok(signature)) => key.verify_strict(&message, &signature),
+            _ => false,
+        };
+        assert_eq!(ours, result == "valid", "vector {number}: {comment}");
+        valid += usize::from(ours);
+    }
+    assert!((1..151).contains(&valid), "{valid}");
+}
