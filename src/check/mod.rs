@@ -5,6 +5,7 @@
 //! What was asked for and could not be checked is inconclusive, never a pass.
 
 pub mod cache;
+pub mod difference;
 pub mod inspect;
 pub mod location;
 pub mod lock;

@@ -54,6 +54,7 @@ pub static RULES: &[Entry] = &[
     entry!(cache::MODIFIED_PATH, "modified-path"),
     entry!(evidence::NAR_HASH_NOT_OF_REV, "nar-hash-not-of-rev"),
     entry!(rebuild::NAR_MISMATCH, "nar-mismatch"),
+    entry!(inspect::NARS_DIFFER, "nars-differ"),
     entry!(rebuild::OUTPUT_DIFFERS, "output-differs"),
     entry!(cache::REALISATIONS_DISAGREE, "realisations-disagree"),
     entry!(cache::REFERENCES_MISMATCH, "references-mismatch"),

@@ -119,6 +119,9 @@ pub struct RebuildArgs {
     /// Bytes a build may write to its log
     #[arg(long, value_name = "BYTES", help_heading = "Building")]
     pub max_log_size: Option<u64>,
+    /// Hand outputs that differ to an installed diffoscope, and keep what it writes
+    #[arg(long, help_heading = "Building")]
+    pub diffoscope: bool,
     /// Let fixed-output builders that cannot be replaced by a plain download
     /// run with network access
     #[arg(long, help_heading = "Building")]
@@ -185,6 +188,8 @@ Examples:
     verify inspect ./HASH.narinfo --store-path /nix/store/HASH-hello --trusted-key NAME:BASE64
   Hash a NAR and list what is in it:
     xz -d < hello.nar.xz > hello.nar && verify inspect hello.nar
+  Why are these two builds not the same?
+    verify inspect first.nar --against second.nar
 ";
 
 /// What `verify inspect` takes.
@@ -194,6 +199,9 @@ pub struct InspectArgs {
     /// The file to read
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Another NAR to hold this one against: in what they differ, and why
+    #[arg(long, value_name = "OTHER.nar")]
+    pub against: Option<PathBuf>,
     /// What the file is: nar, narinfo, drv or lock [default: told from its content]
     #[arg(long, value_enum, value_name = "KIND", hide_possible_values = true)]
     pub kind: Option<FileKind>,

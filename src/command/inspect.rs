@@ -6,10 +6,12 @@ use super::cli::{FileKind, InspectArgs};
 use super::deliver::show;
 use super::options::KeyOptions;
 use super::sources::trusted_keys;
+use super::time::Timestamp;
 use super::{Environment, ToolError};
+use crate::check::difference::Context;
 use crate::check::inspect::derivation::Name;
 use crate::check::inspect::narinfo::{Expected, Trust};
-use crate::check::inspect::{derivation, lock, nar, narinfo};
+use crate::check::inspect::{against, derivation, lock, nar, narinfo};
 use crate::gather::drv_files::DrvFiles;
 use crate::gather::files::check_directory;
 use crate::gather::input::Input;
@@ -51,6 +53,15 @@ pub fn run(args: &InspectArgs, environment: &Environment) -> Result<Report, Tool
         Some(kind) => kind,
         None => detect(input.head(), &subject)?,
     };
+    if let Some(other) = &args.against {
+        if kind != FileKind::Nar {
+            return Err(ToolError::Usage(format!(
+                "--against compares NARs, and '{subject}' is taken for a {}",
+                kind.name()
+            )));
+        }
+        return against((&subject, input), other, args, environment, &store_dir);
+    }
     Ok(match kind {
         FileKind::Nar => {
             let done = nar::inspect(&subject, input.into_reader(), wanted.as_ref(), &store_dir)
@@ -94,6 +105,27 @@ pub fn run(args: &InspectArgs, environment: &Environment) -> Result<Report, Tool
             report::inspect::lock(lock::inspect(&subject, &bytes), &store_dir)
         }
     })
+}
+
+/// Holds a NAR against another one.
+fn against(
+    (subject, input): (&str, Input),
+    other: &Path,
+    args: &InspectArgs,
+    environment: &Environment,
+    store_dir: &StoreDir,
+) -> Result<Report, ToolError> {
+    let name = show(other);
+    let second = Input::open(&environment.absolute(other))
+        .map_err(|error| ToolError::failed(format!("inspect '{name}'"), error))?;
+    let now = args.output.now.unwrap_or_else(|| Timestamp::from(environment.now));
+    let context = Context { now: u64::try_from(now.seconds()).unwrap_or(0), ..Context::default() };
+    let first = (subject, input.into_reader());
+    let done =
+        against::inspect(first, (&name, second.into_reader()), &context).map_err(|error| {
+            ToolError::failed(format!("compare '{subject}' with '{name}'"), error.0)
+        })?;
+    Ok(report::inspect::nars(done, store_dir))
 }
 
 /// The keys whose signatures count, and whether the user named any; with none

@@ -18,6 +18,7 @@ pub mod compression;
 pub mod credentials;
 pub mod database;
 pub mod differing;
+pub mod diffoscope;
 pub mod drv_cache;
 pub mod drv_files;
 pub mod evaluate;

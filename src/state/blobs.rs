@@ -33,6 +33,12 @@ impl Blobs {
         Self { room, extension }
     }
 
+    /// The same room for files that end otherwise.
+    #[must_use]
+    pub fn with_extension(&self, extension: &'static str) -> Self {
+        Self { room: self.room.clone(), extension }
+    }
+
     /// Keeps what `content` yields.
     ///
     /// # Errors

@@ -59,6 +59,17 @@ fn every_fixture_gives_a_valid_report() {
 }
 
 #[test]
+fn nars_held_against_each_other_give_valid_reports() {
+    for (against, code) in [("nar/case.nar", 0), ("nar/simple.nar", 1), ("lock/none", 2)] {
+        let ran = verify(&["inspect", "nar/case.nar", "--against", against, "--format", "json"]);
+        assert_eq!(ran.code, code, "{}", ran.all());
+        if code < 2 {
+            check(&ran.json(), against);
+        }
+    }
+}
+
+#[test]
 fn clean_and_reproducible_reports_are_valid() {
     let place = tempfile::tempdir().unwrap();
     let state = place.path().join("state");

@@ -35,5 +35,9 @@ fn the_right_file_is_named() {
         .filter(|item| item["label"] == "file")
         .map(|item| item["value"].as_str().unwrap())
         .collect();
-    assert_eq!(files, ["dir/stamp: other contents (27 bytes claimed, ours 27)"]);
+    assert_eq!(files.len(), 1);
+    assert!(
+        files[0].starts_with("dir/stamp: other contents (27 bytes claimed, ours 27)"),
+        "{files:?}"
+    );
 }

@@ -5,6 +5,7 @@
 //! the facts of its kind. A file that breaks its format is a finding that
 //! names the byte; it has no facts.
 
+pub mod against;
 pub mod derivation;
 pub mod lock;
 pub mod nar;

@@ -11,6 +11,14 @@ pub static MALFORMED_NAR: Rule = Rule {
     remedy: "do not unpack it; fetch it again, and report it to whoever serves it if it stays so",
 };
 
+/// Two NARs that should be equal and are not.
+pub static NARS_DIFFER: Rule = Rule {
+    id: "nars-differ",
+    level: Level::Error,
+    summary: "two NARs are not equal",
+    remedy: "look at what differs; a cause that is named is a guess",
+};
+
 /// A URL that leads out of the cache.
 pub static URL_OUTSIDE_CACHE: Rule = Rule {
     id: "url-outside-cache",
@@ -52,8 +60,9 @@ pub static DUPLICATE_KEY: Rule = Rule {
 };
 
 /// All rules of this command that no other command has.
-pub static ALL: [&Rule; 6] = [
+pub static ALL: [&Rule; 7] = [
     &MALFORMED_NAR,
+    &NARS_DIFFER,
     &URL_OUTSIDE_CACHE,
     &WRONG_CONTENT_ADDRESS,
     &BAD_ATTRIBUTE,

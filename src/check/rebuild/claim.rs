@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::contrast::Contrast;
 use crate::nix::hash::NarHash;
 use crate::nix::store_path::StorePath;
 
@@ -136,9 +137,9 @@ pub struct Claim {
     pub contents: Option<Contents>,
     /// How much it weighs.
     pub standing: Standing,
-    /// If it differs from ours: in which files, as far as the claimed content
-    /// could be had.
-    pub contrast: Vec<String>,
+    /// If it differs from ours: how, one for each of our builds it was compared
+    /// with.
+    pub contrast: Vec<Contrast>,
 }
 
 impl Claim {

@@ -1,267 +1,211 @@
-//! In which files two store objects differ.
-//!
-//! Both are read as NARs, one after the other, so that they need never be
-//! unpacked; what is held in memory is one digest per file.
+//! Our build beside what is claimed: why they differ, and what was kept.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::path::PathBuf;
 
-use crate::nix::hash::{Hash, HashAlgorithm, Hasher};
-use crate::nix::nar::{Event, MAX_LISTED, NarError, NarErrorKind, NarReader};
+use crate::check::Finding;
+use crate::check::difference::{Change, Clue, EntryDifference, Explanation, Item};
 
-/// Most differing files that are named; a build that differs in more is not
-/// explained by a longer list.
-pub const MAX_NAMED: usize = 40;
+/// Entries that a finding names; the facts have more of them.
+const SHOWN_ENTRIES: usize = 20;
 
-/// What is at one place in a store object.
+/// One claim's content beside ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Item {
-    Directory,
-    File { executable: bool, size: u64, content: Hash },
-    Symlink(Vec<u8>),
+pub struct Contrast {
+    /// How they differ, or why they could not be compared.
+    pub explained: Result<Explanation, String>,
+    /// The claimed NAR, as a file of the state directory.
+    pub claimed_nar: Option<PathBuf>,
+    /// Ours.
+    pub our_nar: Option<PathBuf>,
+    /// What diffoscope wrote, if it was asked for.
+    pub diffoscope: Vec<PathBuf>,
 }
 
-/// All items of a store object, by their paths inside it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Catalog(BTreeMap<Vec<u8>, Item>);
-
-/// A file whose contents are being read.
-struct OpenFile {
-    executable: bool,
-    size: u64,
-    hasher: Hasher,
-}
-
-impl Catalog {
-    /// Reads a whole NAR.
-    ///
-    /// # Errors
-    /// A malformed NAR, or one with more than [`MAX_LISTED`] entries.
-    pub fn read(nar: impl Read) -> Result<Self, NarError> {
-        let mut reader = NarReader::new(nar);
-        let mut items = BTreeMap::new();
-        let mut parents: Vec<Vec<u8>> = Vec::new();
-        let mut path = Vec::new();
-        let mut open: Option<OpenFile> = None;
-        loop {
-            if items.len() >= MAX_LISTED {
-                let kind = NarErrorKind::TooManyEntries;
-                return Err(NarError { offset: reader.offset(), kind });
-            }
-            let event = reader.next_event()?;
-            if let (Some(file), Some(Event::Contents(bytes))) = (&mut open, &event) {
-                file.hasher.update(bytes);
-                continue;
-            }
-            if let Some(file) = open.take() {
-                let OpenFile { executable, size, hasher } = file;
-                let item = Item::File { executable, size, content: hasher.finish() };
-                items.insert(path.clone(), item);
-            }
-            match event {
-                None => return Ok(Self(items)),
-                Some(Event::Directory) => {
-                    items.insert(path.clone(), Item::Directory);
-                    parents.push(path.clone());
-                }
-                Some(Event::Entry(name)) => {
-                    path = parents.last().cloned().unwrap_or_default();
-                    if !path.is_empty() {
-                        path.push(b'/');
-                    }
-                    path.extend_from_slice(name);
-                }
-                Some(Event::Symlink(target)) => {
-                    items.insert(path.clone(), Item::Symlink(target.to_vec()));
-                }
-                Some(Event::File { executable, size }) => {
-                    let hasher = Hasher::new(HashAlgorithm::Sha256);
-                    open = Some(OpenFile { executable, size, hasher });
-                }
-                Some(Event::Contents(_)) => {}
-                Some(Event::End) => {
-                    parents.pop();
-                }
-            }
+impl Contrast {
+    /// That the two could not be compared.
+    #[must_use]
+    pub fn impossible(why: impl Into<String>) -> Self {
+        Self {
+            explained: Err(why.into()),
+            claimed_nar: None,
+            our_nar: None,
+            diffoscope: Vec::new(),
         }
+    }
+
+    /// Adds it to the finding that says that the two differ.
+    #[must_use]
+    pub fn tell(&self, mut finding: Finding) -> Finding {
+        let explanation = match &self.explained {
+            Ok(explanation) => explanation,
+            Err(why) => {
+                return finding.with("file", format!("the two could not be compared: {why}"));
+            }
+        };
+        if let Some(cause) = cause(explanation) {
+            finding = finding.with("cause", cause);
+        }
+        if let Some(class) = explanation.class {
+            finding = finding.with("hint", class.hint());
+        }
+        for entry in explanation.entries.iter().take(SHOWN_ENTRIES) {
+            finding = finding.with("file", sentence(entry));
+        }
+        let shown = u64::try_from(SHOWN_ENTRIES).unwrap_or(u64::MAX);
+        let unnamed = explanation.differing.saturating_sub(shown);
+        if unnamed > 0 {
+            finding = finding.with("file", format!("and {unnamed} more"));
+        }
+        finding
     }
 }
 
-/// Says where `ours` is not what is `claimed`, one sentence a file. Of a
-/// directory that only one of them has, only the directory is named.
+/// What seems to be the cause, in one line.
 #[must_use]
-pub fn contrast(claimed: &Catalog, ours: &Catalog) -> Vec<String> {
-    let mut sentences = Vec::new();
-    let mut unnamed = 0_usize;
-    let mut skipped: BTreeSet<&[u8]> = BTreeSet::new();
-    let paths: BTreeSet<&Vec<u8>> = claimed.0.keys().chain(ours.0.keys()).collect();
-    for path in paths {
-        if directories_above(path).any(|directory| skipped.contains(directory)) {
-            continue;
-        }
-        let (theirs, our) = (claimed.0.get(path), ours.0.get(path));
-        let Some(difference) = difference(theirs, our) else { continue };
-        if theirs.is_none() || our.is_none() {
-            skipped.insert(path);
-        }
-        if sentences.len() < MAX_NAMED {
-            sentences.push(format!("{}: {difference}", place(path)));
-        } else {
-            unnamed = unnamed.saturating_add(1);
-        }
+pub fn cause(explanation: &Explanation) -> Option<String> {
+    let class = explanation.class?;
+    let count = explanation.classes.iter().find(|count| count.class == class)?;
+    let mut text = format!(
+        "{} ({}), in {} of {} that differ",
+        class.id(),
+        count.certainty.name(),
+        count.entries,
+        explanation.differing
+    );
+    let others: Vec<&str> = explanation
+        .classes
+        .iter()
+        .filter(|other| other.class != class)
+        .map(|other| other.class.id())
+        .collect();
+    if !others.is_empty() {
+        text.push_str(&format!("; also {}", others.join(", ")));
     }
-    if unnamed > 0 {
-        sentences.push(format!("and {unnamed} more"));
+    if !explanation.explained {
+        text.push_str("; not everything that differs is explained by it");
     }
-    sentences
+    Some(text)
 }
 
-fn directories_above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-    slashes.filter_map(|(at, _)| path.get(..at))
-}
-
-fn place(path: &[u8]) -> String {
-    match path {
-        [] => "the output itself".to_owned(),
-        _ => String::from_utf8_lossy(path).into_owned(),
-    }
-}
-
-fn difference(claimed: Option<&Item>, ours: Option<&Item>) -> Option<String> {
-    let (claimed, ours) = match (claimed, ours) {
-        (None, None) => return None,
-        (Some(item), None) => return Some(format!("{} claimed, not in ours", kind(item))),
-        (None, Some(item)) => return Some(format!("{} of ours, not claimed", kind(item))),
-        (Some(claimed), Some(ours)) if claimed == ours => return None,
-        (Some(claimed), Some(ours)) => (claimed, ours),
+/// One entry in one line: what is different, and the strongest clue.
+#[must_use]
+pub fn sentence(entry: &EntryDifference) -> String {
+    let place = match entry.path.as_slice() {
+        [] => "the output itself".into(),
+        path => String::from_utf8_lossy(path),
     };
-    Some(match (claimed, ours) {
-        (
-            Item::File { executable: a, size: claimed_size, content: claimed_content },
-            Item::File { executable: b, size: our_size, content: our_content },
-        ) => {
-            let mut parts = Vec::new();
-            if claimed_content != our_content {
-                parts.push(format!(
-                    "other contents ({claimed_size} bytes claimed, ours {our_size})"
-                ));
-            }
-            if a != b {
-                parts.push(format!("{} claimed, {} in ours", mode(*a), mode(*b)));
-            }
-            parts.join("; ")
-        }
-        (Item::Symlink(a), Item::Symlink(b)) => format!(
-            "a link to '{}' claimed, to '{}' in ours",
-            String::from_utf8_lossy(a),
-            String::from_utf8_lossy(b)
-        ),
-        (claimed, ours) => format!("{} claimed, {} in ours", kind(claimed), kind(ours)),
-    })
-}
-
-const fn kind(item: &Item) -> &'static str {
-    match item {
-        Item::Directory => "a directory",
-        Item::File { .. } => "a file",
-        Item::Symlink(_) => "a link",
+    let mut text = format!("{place}: {}", changes(entry));
+    if let Some(bytes) = &entry.bytes {
+        text.push_str(&format!(", from byte {}", bytes.first_offset));
     }
+    if let Some(clue) = entry.clues.first() {
+        text.push_str(&format!("; {}", clue_words(clue)));
+    }
+    text
 }
 
-const fn mode(executable: bool) -> &'static str {
-    if executable { "executable" } else { "not executable" }
+/// A clue in words: class, what it is, and both values.
+#[must_use]
+pub fn clue_words(clue: &Clue) -> String {
+    let Clue { class, what, place, claimed, ours, .. } = clue;
+    let mut text = format!("{}: {what}", class.id());
+    if !place.is_empty() {
+        text.push_str(&format!(" in {place}"));
+    }
+    if !(claimed.is_empty() && ours.is_empty()) {
+        text.push_str(&format!(", '{claimed}' claimed, ours '{ours}'"));
+    }
+    text
+}
+
+/// In what an entry differs, in words.
+#[must_use]
+pub fn changes(entry: &EntryDifference) -> String {
+    let EntryDifference { claimed, ours, .. } = entry;
+    let kind = |item: &Option<Item>| item.as_ref().map_or("nothing", Item::kind);
+    let executable = |item: &Option<Item>| match item {
+        Some(Item::File { executable: true, .. }) => "executable",
+        _ => "not executable",
+    };
+    let size = |item: &Option<Item>| match item {
+        Some(Item::File { size, .. }) => *size,
+        _ => 0,
+    };
+    let target = |item: &Option<Item>| match item {
+        Some(Item::Symlink(target)) => String::from_utf8_lossy(target).into_owned(),
+        _ => String::new(),
+    };
+    let words = |change: &Change| match change {
+        Change::OnlyClaimed => format!("a {} claimed, not in ours", kind(claimed)),
+        Change::OnlyOurs => format!("a {} of ours, not claimed", kind(ours)),
+        Change::Kind => format!("a {} claimed, a {} in ours", kind(claimed), kind(ours)),
+        Change::Executable => {
+            format!("{} claimed, {} in ours", executable(claimed), executable(ours))
+        }
+        Change::Target => {
+            format!("a link to '{}' claimed, to '{}' in ours", target(claimed), target(ours))
+        }
+        Change::Contents => {
+            format!("other contents ({} bytes claimed, ours {})", size(claimed), size(ours))
+        }
+    };
+    entry.changes.iter().map(words).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nix::nar::NarWriter;
+    use crate::check::difference::{Context, explain};
+    use crate::check::rebuild::rules::OUTPUT_DIFFERS;
+    use crate::nix::nar::{Event, NarWriter};
 
-    /// A tree with these files: path, executable, contents.
-    fn catalog(events: &[Event<'_>]) -> Catalog {
+    fn nar(names: &[String], content: &[u8]) -> Vec<u8> {
+        let size = u64::try_from(content.len()).unwrap();
         let mut writer = NarWriter::new(Vec::new());
-        for event in events {
-            writer.write(*event).unwrap();
+        writer.write(Event::Directory).unwrap();
+        for name in names {
+            writer.write(Event::Entry(name.as_bytes())).unwrap();
+            writer.write(Event::File { executable: false, size }).unwrap();
+            writer.write(Event::Contents(content)).unwrap();
         }
-        Catalog::read(writer.finish().unwrap().as_slice()).unwrap()
+        writer.write(Event::End).unwrap();
+        writer.finish().unwrap()
     }
 
-    fn file(contents: &[u8]) -> [Event<'_>; 2] {
-        let size = u64::try_from(contents.len()).unwrap();
-        [Event::File { executable: false, size }, Event::Contents(contents)]
-    }
-
-    fn tree(a: &[u8], more: &[Event<'_>]) -> Catalog {
-        let mut events = vec![Event::Directory, Event::Entry(b"a")];
-        events.extend(file(a));
-        events.extend(more);
-        events.push(Event::End);
-        catalog(&events)
-    }
-
-    #[test]
-    fn equal_trees_have_no_difference() {
-        assert!(contrast(&tree(b"1", &[]), &tree(b"1", &[])).is_empty());
+    fn told(names: &[String]) -> Vec<(String, String)> {
+        let (a, b) = (nar(names, b"on 2026-11-12\n"), nar(names, b"on 2026-11-22\n"));
+        let context = Context { built_at: None, now: 1_795_377_600, host: Vec::new() };
+        let explained = explain(a.as_slice(), b.as_slice(), &context);
+        let contrast =
+            Contrast { explained: Ok(explained.unwrap()), ..Contrast::impossible("not yet") };
+        let finding = contrast.tell(Finding::new(&OUTPUT_DIFFERS, "x", "y"));
+        finding.evidence.into_iter().map(|item| (item.label, item.value)).collect()
     }
 
     #[test]
-    fn the_file_that_differs_is_named_and_no_other() {
-        let deep = |contents| {
-            let mut events = vec![Event::Entry(b"d"), Event::Directory, Event::Entry(b"x")];
-            events.extend(file(contents));
-            events.push(Event::End);
-            events
-        };
-        let found = contrast(&tree(b"1", &deep(b"22")), &tree(b"1", &deep(b"333")));
-        assert_eq!(found, ["d/x: other contents (2 bytes claimed, ours 3)"]);
-    }
-
-    #[test]
-    fn an_added_directory_is_named_once() {
-        let mut added = vec![Event::Entry(b"d"), Event::Directory, Event::Entry(b"x")];
-        added.extend(file(b"1"));
-        added.extend([Event::End, Event::Entry(b"d-"), Event::Symlink(b"a")]);
-        let found = contrast(&tree(b"1", &[]), &tree(b"1", &added));
+    fn a_finding_names_the_cause_and_the_files() {
+        let told = told(&["d".to_owned()]);
+        assert_eq!(told[0], ("cause".into(), "timestamp (likely), in 1 of 1 that differ".into()));
+        assert_eq!(told[1].0, "hint");
         assert_eq!(
-            found,
-            ["d: a directory of ours, not claimed", "d-: a link of ours, not claimed"]
-        );
-    }
-
-    #[test]
-    fn kinds_modes_and_targets_count() {
-        let plain = catalog(&file(b"1"));
-        let executable =
-            catalog(&[Event::File { executable: true, size: 1 }, Event::Contents(b"1")]);
-        let link = |target| catalog(&[Event::Symlink(target)]);
-        let only = |a: &Catalog, b: &Catalog| contrast(a, b).join("|");
-        assert_eq!(
-            only(&plain, &executable),
-            "the output itself: not executable claimed, executable in ours"
-        );
-        assert_eq!(only(&plain, &link(b"a")), "the output itself: a file claimed, a link in ours");
-        assert_eq!(
-            only(&link(b"a"), &link(b"b")),
-            "the output itself: a link to 'a' claimed, to 'b' in ours"
-        );
-        let empty = catalog(&[Event::File { executable: false, size: 0 }]);
-        assert_eq!(
-            only(&empty, &plain),
-            "the output itself: other contents (0 bytes claimed, ours 1)"
+            told[2].1,
+            "d: other contents (14 bytes claimed, ours 14), from byte 11; timestamp: date in text, \
+             '2026-11-12' claimed, ours '2026-11-22'"
         );
     }
 
     #[test]
     fn a_long_list_is_cut() {
-        let names: Vec<String> = (100..200).map(|n| n.to_string()).collect();
-        let mut events = vec![Event::Directory];
-        for name in &names {
-            events.extend([Event::Entry(name.as_bytes()), Event::Symlink(b"x")]);
-        }
-        events.push(Event::End);
-        let found = contrast(&catalog(&events), &catalog(&[Event::Directory, Event::End]));
-        assert_eq!(found.len(), MAX_NAMED + 1);
-        assert_eq!(found.last().unwrap(), "and 60 more");
+        let names: Vec<String> = (100..400).map(|n| n.to_string()).collect();
+        let told = told(&names);
+        assert_eq!(told.len(), 2 + SHOWN_ENTRIES + 1);
+        assert_eq!(told.last().unwrap().1, "and 280 more");
+    }
+
+    #[test]
+    fn what_could_not_be_compared_says_why() {
+        let finding =
+            Contrast::impossible("it is gone").tell(Finding::new(&OUTPUT_DIFFERS, "x", "y"));
+        assert_eq!(finding.evidence[0].value, "the two could not be compared: it is gone");
     }
 }

@@ -168,8 +168,8 @@ fn difference(path: &str, built: &StorePath, ours: &Contents, claim: &Claim) -> 
             }
         };
     }
-    for file in &claim.contrast {
-        finding = finding.with("file", file);
+    for contrast in &claim.contrast {
+        finding = contrast.tell(finding);
     }
     finding
 }

@@ -21,6 +21,7 @@ pub mod verdicts;
 
 pub use answer::{Answer, read_answer};
 pub use claim::{Claim, Contents, Difference, Source, Standing};
+pub use contrast::Contrast;
 pub use examine::examine;
 pub use judge::{Basis, Judgement, OutputStatus, judge};
 pub use verdicts::{OutputVerdict, verdicts};

@@ -15,11 +15,12 @@ mod shelf;
 mod targets;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
 use self::builds::Builds;
 use self::closure::Scope;
 use self::gathered::Gathering;
-use self::outcome::{Outcome, run_facts};
+use self::outcome::{Outcome, kept_differences, run_facts};
 use self::own_chain::{OwnChain, is_read_otherwise};
 use self::settings::{find_shell, other_worlds, settings};
 use self::targets::Reading;
@@ -29,7 +30,8 @@ use super::{Environment, ToolError};
 use crate::build::{self, BuiltOutput, Executor, Recorded, SandboxExecutor};
 use crate::check::rebuild::{examine, rules};
 use crate::gather::answers::Answers;
-use crate::gather::differing;
+use crate::gather::differing::{self, Differing};
+use crate::gather::diffoscope::Diffoscope;
 use crate::gather::drv_cache::DrvCache;
 use crate::gather::graph;
 use crate::nix::store_path::{StoreDir, StorePath};
@@ -63,7 +65,8 @@ pub fn run(
     // Nix runs as whoever called us, unless it has to be kept off the network.
     let evaluations = if args.sources.offline { None } else { Some(evaluate()?) };
     // Before any thread is started.
-    enter_private_root().map_err(|error| ToolError::failed("prepare the sandbox", error))?;
+    let root_kind =
+        enter_private_root().map_err(|error| ToolError::failed("prepare the sandbox", error))?;
     let evaluations = evaluations.map_or_else(evaluate, Ok)?;
     let state = StateDir::open(&args.work.state_path(environment)?)
         .map_err(|error| ToolError::failed("use the state directory", error))?;
@@ -140,13 +143,25 @@ pub fn run(
         BTreeMap::new()
     };
 
+    let diffoscope = args.diffoscope.then(|| {
+        let path = environment.variable("PATH");
+        Diffoscope::new(path, root_kind.separates_owner())
+    });
+    let differing = Differing {
+        answers: &answers,
+        state: &state,
+        store_dir: &store_dir,
+        context: differing::context(environment.now, settings.cores),
+        diffoscope,
+        turn: Mutex::new(()),
+    };
     let outcome = Outcome {
         graph: &graph,
         gathered: &gathered,
         done: &done,
         again: &again,
         objects: &shelf.objects,
-        state: &state,
+        differing: &differing,
     };
     let mut rebuild =
         questions.install(|| outcome.facts(&targets.paths, &scope.wanted, &answers, &sources));
@@ -170,6 +185,7 @@ pub fn run(
     let second = again.values().filter_map(|again| again.trouble.as_ref());
     report.troubles.extend(first.chain(second).map(|error| Trouble::from_error(error)));
     report.run = run_facts(&done, executor.name());
+    report.run.insert("differences".to_owned(), kept_differences(&rebuild));
     resume::tell(&mut report.run, recorded);
     Ok(report)
 }

@@ -1,6 +1,7 @@
 //! What is known when the last build has ended, put together for judging.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
@@ -18,13 +19,12 @@ use crate::check::rebuild::facts::{
 use crate::check::rebuild::{Basis, Contents};
 use crate::gather::answers::Answers;
 use crate::gather::claims;
-use crate::gather::differing;
+use crate::gather::differing::Differing;
 use crate::gather::graph::DerivationGraph;
 use crate::gather::inputs::Object;
 use crate::nix::derivation::{Derivation, Kind};
 use crate::nix::realisation::DrvOutput;
 use crate::nix::store_path::StorePath;
-use crate::state::StateDir;
 
 /// Everything that is known when the last build has ended.
 pub struct Outcome<'a> {
@@ -38,8 +38,8 @@ pub struct Outcome<'a> {
     pub objects: &'a BTreeMap<StorePath, Object>,
     /// What came of building again on our own inputs.
     pub again: &'a BTreeMap<StorePath, Again>,
-    /// Where work is kept.
-    pub state: &'a StateDir,
+    /// Explains what differs.
+    pub differing: &'a Differing<'a>,
 }
 
 impl Outcome<'_> {
@@ -131,7 +131,8 @@ impl Outcome<'_> {
             );
             let mut about = std::mem::take(&mut claims.claims);
             if let (Some(built), Some(ours)) = (built, &ours) {
-                differing::name_files(&mut about, ours, &built.host_path, answers, self.state);
+                let open = self.differing.explain(&mut about, ours, &built.host_path);
+                claims.unanswered.extend(open);
             }
             outputs.push(OutputFacts { name: name.clone(), path, ours, ca, claims: about });
             collected.push(claims);
@@ -251,4 +252,27 @@ pub fn run_facts(done: &BTreeMap<StorePath, Done>, executor: &str) -> Map<String
     run.insert("executor".to_owned(), executor.into());
     run.insert("builds".to_owned(), builds.into());
     run
+}
+
+/// Where the two sides of each difference are kept, and what diffoscope wrote.
+#[must_use]
+pub fn kept_differences(rebuild: &Rebuild) -> Value {
+    let mut kept = Vec::new();
+    let outputs = rebuild.derivations.iter().flat_map(|derivation| &derivation.outputs);
+    for claim in outputs.flat_map(|output| &output.claims) {
+        for contrast in &claim.contrast {
+            let shown = |path: &PathBuf| path.to_string_lossy().into_owned();
+            if contrast.claimed_nar.is_none() && contrast.our_nar.is_none() {
+                continue;
+            }
+            kept.push(json!({
+                "path": claim.path.to_string(),
+                "source": claim.source.to_string(),
+                "claimed_nar": contrast.claimed_nar.as_ref().map(shown),
+                "our_nar": contrast.our_nar.as_ref().map(shown),
+                "diffoscope": contrast.diffoscope.iter().map(shown).collect::<Vec<_>>(),
+            }));
+        }
+    }
+    Value::Array(kept)
 }

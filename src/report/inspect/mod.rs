@@ -1,5 +1,6 @@
 //! The facts of `verify inspect`: as JSON, and as people see them.
 
+mod against;
 mod derivation;
 mod lock;
 mod nar;
@@ -8,6 +9,7 @@ mod narinfo;
 use serde_json::{Value, json};
 
 use super::{Report, Section, View};
+use crate::check::difference::Explanation;
 use crate::check::inspect::derivation::DerivationFacts;
 use crate::check::inspect::nar::NarFacts;
 use crate::check::inspect::narinfo::NarInfoFacts;
@@ -28,6 +30,12 @@ trait Facts {
 #[must_use]
 pub fn nar(done: Inspected<NarFacts>, store_dir: &StoreDir) -> Report {
     report(("NAR", "NARs"), "nar", done.facts.as_ref(), done.answers, store_dir)
+}
+
+/// The report about two NARs.
+#[must_use]
+pub fn nars(done: Inspected<Explanation>, store_dir: &StoreDir) -> Report {
+    report(("NAR", "NARs"), "nars", done.facts.as_ref(), done.answers, store_dir)
 }
 
 /// The report about a narinfo.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::super::difference;
 use super::{equal, location};
 use crate::check::rebuild::blame::{Rate, divergent};
 use crate::check::rebuild::chain::{chain, output_chain};
@@ -155,6 +156,8 @@ struct ClaimPart<'a> {
     #[serde(flatten)]
     contents: Option<ContentsPart>,
     equal: Option<bool>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    differences: Vec<difference::Difference<'a>>,
 }
 
 #[derive(Serialize)]
@@ -320,6 +323,7 @@ fn output_part<'a>(output: &'a OutputFacts, store_dir: &StoreDir) -> Output<'a> 
                 path: store_dir.full(&claim.path),
                 contents: claim.contents.as_ref().map(|claimed| contents_part(claimed, store_dir)),
                 equal: equal(output, claim),
+                differences: claim.contrast.iter().map(difference::part).collect(),
             })
             .collect(),
     }

@@ -9,10 +9,14 @@ use crate::check::rebuild::facts::{
 use crate::check::rebuild::{Basis, Claim, OutputVerdict, Standing, verdicts};
 use crate::check::{Reason, Verdict};
 use crate::nix::store_path::{StoreDir, StorePath};
+use crate::report::difference;
 use crate::report::view::{Cell, Column, Section, Table, Tone, View};
 
 /// Lines of a failed build's log that are shown to people.
 const SHOWN_LOG_LINES: usize = 10;
+
+/// Outputs whose differing bytes are shown to people.
+const SHOWN_DIFFERENCES: usize = 5;
 
 /// Outputs of a closure that passed and are still listed one by one.
 const SHOWN_PASSED: usize = 20;
@@ -36,6 +40,11 @@ pub fn view(rebuild: &Rebuild, store_dir: &StoreDir) -> View {
             });
         }
     }
+    let outputs = rebuild.derivations.iter().flat_map(|derivation| {
+        derivation.outputs.iter().map(move |output| (output_name(derivation, output), output))
+    });
+    let differing = outputs.filter_map(|(name, output)| difference::section(&name, &output.claims));
+    sections.extend(differing.take(SHOWN_DIFFERENCES));
     if !rebuild.other_worlds.is_empty() {
         let lines = rebuild.other_worlds.iter().map(|WorldFact { fact, here, otherwise_in }| {
             let others = otherwise_in.join(", ");
