@@ -1,6 +1,7 @@
 //! The command line: what may be typed, and its help.
 
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
@@ -44,6 +45,8 @@ pub struct Cli {
 pub enum Command {
     /// Build derivations in a sandbox and compare every output with what caches claim
     Rebuild(Box<RebuildArgs>),
+    /// Compare what caches and the local store claim, with signatures and with the bytes
+    Cache(Box<CacheArgs>),
     /// Show what a NAR, narinfo, derivation or lock file says, strictly read
     Inspect(Box<InspectArgs>),
     /// Explain a rule: what it means, why it matters, what to do
@@ -180,6 +183,71 @@ impl WorldName {
     }
 }
 
+const CACHE_EXAMPLES: &str = "\
+Examples:
+  Does the main public cache have it, signed, and does a mirror serve the same?
+    verify cache /nix/store/HASH-hello --cache https://cache.nixos.org --cache https://mirror.example.org
+  Is everything that my system needs what it is signed as, down to the bytes on this disk?
+    verify cache /run/current-system --closure --local-store --contents
+  Audit a sample of all that a cache on disk holds (--local-store: of the local store):
+    verify cache --all --cache file:///srv/cache --contents --sample 3000 --seed 2026-11
+  Two independent builders have to agree on every path of a listing:
+    verify cache --from paths.txt --operators operators.toml --min-agree 2
+";
+
+/// What `verify cache` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = format!("{CACHE_EXAMPLES}\n{EXIT_CODES}"))]
+pub struct CacheArgs {
+    /// What to ask about: store paths, .drv files (their outputs) or flake installables
+    #[arg(value_name = "TARGET")]
+    pub targets: Vec<OsString>,
+    /// Also every store path that FILE lists (- for standard input), separated by lines or NULs;
+    /// a .drv is itself there
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Also everything the targets refer to, and what that refers to
+    #[arg(long)]
+    pub closure: bool,
+    /// Everything there is
+    #[arg(long)]
+    pub all: bool,
+    /// A Nix expression to take attributes from; may be repeated
+    #[arg(short = 'f', long = "file", value_name = "FILE", id = "files")]
+    pub files: Vec<PathBuf>,
+    /// An attribute of the --file; may be repeated
+    #[arg(short = 'A', long = "attr", value_name = "ATTR", requires = "files")]
+    pub attributes: Vec<String>,
+    /// Where the .drv files of inputs are found; may be repeated
+    #[arg(long = "drv-dir", value_name = "DIR")]
+    pub drv_dirs: Vec<PathBuf>,
+    /// Read the NARs, and the objects of the local store: hash, size, format and references
+    #[arg(long, help_heading = "Depth")]
+    pub contents: bool,
+    /// Read those of so many paths only, a number or a percentage, and say what that
+    /// tells about all of them
+    #[arg(long, value_name = "N|P%", requires = "contents", help_heading = "Depth")]
+    pub sample: Option<Sample>,
+    /// What the sample is drawn by: the same seed draws the same sample [default: 0]
+    #[arg(long, value_name = "SEED", requires = "sample", help_heading = "Depth")]
+    pub seed: Option<String>,
+    /// How many operators have to attest the same content (see --operators)
+    #[arg(long, value_name = "K", requires = "operators", help_heading = "Sources and trust")]
+    pub min_agree: Option<NonZero<usize>>,
+    /// How much work runs at once [default: the number of processors]
+    #[arg(long, value_name = "N", help_heading = "Work")]
+    pub jobs: Option<NonZero<usize>>,
+    /// Where claims come from.
+    #[command(flatten)]
+    pub sources: SourceOptions,
+    /// Whose signatures count.
+    #[command(flatten)]
+    pub keys: KeyOptions,
+    /// How the report is written.
+    #[command(flatten)]
+    pub output: OutputOptions,
+}
+
 const INSPECT_EXAMPLES: &str = "\
 Examples:
   What does this derivation build, and are its paths right?
@@ -262,7 +330,7 @@ Examples:
     verify clean
   See what would go:
     verify clean --max-size 1G --dry-run
-  Remove everything:
+  Remove everything, logs and kept builds too:
     verify clean --all
 ";
 
@@ -270,7 +338,7 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = CLEAN_EXAMPLES)]
 pub struct CleanArgs {
-    /// Remove everything, logs and kept builds too
+    /// Everything there is
     #[arg(long)]
     pub all: bool,
     /// Keep at most this much (bytes, or with K, M, G, T) [default: 20G]

@@ -5,6 +5,7 @@
 //! (exit code 2); if some of the work was finished before, it is better said
 //! in [`Report::troubles`], which keeps the rest.
 
+pub mod cache;
 pub mod clean;
 pub mod cli;
 mod deliver;
@@ -99,6 +100,9 @@ fn dispatch(environment: &Environment) -> Exit {
                 Ok(()) => exit,
                 Err(error) => complain(&error),
             }
+        }
+        Command::Cache(args) => {
+            finish(&args.output, environment, |progress| cache::run(args, environment, progress))
         }
         Command::Inspect(args) => {
             finish(&args.output, environment, |_| inspect::run(args, environment))

@@ -47,6 +47,11 @@ pub struct KeyOptions {
     /// A file of such keys, separated by white space
     #[arg(long, value_name = "FILE")]
     pub trusted_keys_file: Option<PathBuf>,
+    /// Who runs which caches and keys, and which of them are mirrors or
+    /// re-signers (docs/operators.md); its keys count, and its caches are
+    /// asked where no --cache is given
+    #[arg(long, value_name = "FILE", id = "operators")]
+    pub operators: Option<PathBuf>,
 }
 
 /// Where work is kept and how much of it runs at once.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::options::{KeyOptions, SourceOptions};
 use super::{Environment, ToolError};
+use crate::check::operators::Operators;
 use crate::gather::answers::AskedCache;
 use crate::gather::cache::CacheClient;
 use crate::gather::cache_url::{CacheUrl, Place};
@@ -32,6 +33,8 @@ pub struct Sources {
     pub netrc: Netrc,
     /// Whose signatures count.
     pub keys: TrustedKeys,
+    /// Who runs which caches and keys.
+    pub operators: Operators,
     /// The local store, if it was asked for.
     pub local: Option<Arc<LocalStore>>,
 }
@@ -49,6 +52,7 @@ impl Sources {
     ) -> Result<Self, ToolError> {
         let conf =
             options.nix_conf.as_deref().map(|file| nix_conf(file, environment)).transpose()?;
+        let operators = operators(keys, environment)?;
         let mut trusted = trusted_keys(keys, environment)?;
         let mut caches = Vec::new();
         for text in &options.caches {
@@ -65,6 +69,13 @@ impl Sources {
             for text in conf.keys() {
                 let key = text.parse::<PublicKey>().and_then(|key| trusted.insert(key));
                 key.map_err(|error| ToolError::failed("use a key of the nix.conf", error))?;
+            }
+        }
+        if caches.is_empty() {
+            for text in operators.all().iter().flat_map(|operator| &operator.caches) {
+                let url =
+                    CacheUrl::parse(text).map_err(|error| ToolError::Usage(error.to_string()))?;
+                caches.push(AskedCache { url, named: true });
             }
         }
         if caches.is_empty() {
@@ -98,7 +109,8 @@ impl Sources {
                     .map_err(|error| ToolError::failed("open the local store", error))
             })
             .transpose()?;
-        Ok(Self { caches, client, http, netrc, keys: trusted, local })
+        check_bare_keys(&operators, &trusted)?;
+        Ok(Self { caches, client, http, netrc, keys: trusted, operators, local })
     }
 }
 
@@ -122,7 +134,36 @@ pub fn trusted_keys(
         let keys = TrustedKeys::parse(&text).and_then(|keys| trusted.merge(keys));
         keys.map_err(|error| ToolError::failed(doing(), error))?;
     }
+    for key in operators(options, environment)?.public_keys() {
+        trusted
+            .insert(key.clone())
+            .map_err(|error| ToolError::Usage(format!("--operators: {error}")))?;
+    }
     Ok(trusted)
+}
+
+/// The file that says who runs which caches and keys.
+fn operators(options: &KeyOptions, environment: &Environment) -> Result<Operators, ToolError> {
+    let Some(file) = &options.operators else { return Ok(Operators::default()) };
+    let doing = || format!("read the operators in '{}'", file.display());
+    let text = crate::gather::files::read_text(&environment.absolute(file))
+        .map_err(|error| ToolError::failed(doing(), error))?;
+    let cache = |text: &str| match CacheUrl::parse(text) {
+        Ok(url) => Ok(url.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    Operators::parse(&text, cache).map_err(|error| ToolError::failed(doing(), error))
+}
+
+/// A key that an operator only names has to be known, or its signatures would
+/// silently count for nothing.
+fn check_bare_keys(operators: &Operators, trusted: &TrustedKeys) -> Result<(), ToolError> {
+    match operators.bare_keys().iter().find(|name| trusted.find(name).is_none()) {
+        None => Ok(()),
+        Some(name) => Err(ToolError::Usage(format!(
+            "--operators names the key '{name}', which is not among the trusted keys: write it as NAME:BASE64, or add it with --trusted-key"
+        ))),
+    }
 }
 
 fn nix_conf(file: &Path, environment: &Environment) -> Result<NixConf, ToolError> {

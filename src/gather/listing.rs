@@ -2,8 +2,10 @@
 //! in it, as `find -print0` and `xargs -0` write.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt as _;
+use std::path::Path;
 
 /// Longest listing: a million store paths with names as long as they get.
 const MAX_LEN: u64 = 256 << 20;
@@ -14,6 +16,14 @@ const MAX_LEN: u64 = 256 << 20;
 /// Input that cannot be read, or is longer than 256 MiB.
 pub fn standard_input() -> io::Result<Vec<OsString>> {
     read(&mut io::stdin().lock())
+}
+
+/// The listing in a file.
+///
+/// # Errors
+/// A file that cannot be read, or is longer than 256 MiB.
+pub fn file(path: &Path) -> io::Result<Vec<OsString>> {
+    read(&mut File::open(path)?)
 }
 
 /// Reads a listing. Empty entries are left out, and so is white space around

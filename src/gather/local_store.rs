@@ -47,6 +47,14 @@ pub enum LocalStoreError {
         /// The table.
         table: &'static str,
     },
+    /// The directory with the objects.
+    #[error("{}: {source}", .directory.display())]
+    Objects {
+        /// The directory.
+        directory: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A row that makes no sense.
     #[error("{}: path {path}: field {field}: {message}", .database.display())]
     Row {
@@ -129,10 +137,69 @@ impl LocalStore {
         &self.root
     }
 
+    /// The directory with the objects.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.objects
+    }
+
     /// Where the object is on this machine, if it is there.
     #[must_use]
     pub fn host_path(&self, path: &StorePath) -> PathBuf {
         self.objects.join(path.to_string())
+    }
+
+    /// Every path that the database has, as it is written there: the text of
+    /// a row that is no store path comes back as an error in its place.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn paths(&self) -> Result<Vec<Result<StorePath, LocalStoreError>>, LocalStoreError> {
+        let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = database.read(|connection| {
+            let mut statement = connection.prepare("select path from ValidPaths")?;
+            let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+            rows.collect::<Result<Vec<String>, _>>()
+        })?;
+        let file = database.path();
+        Ok(rows
+            .into_iter()
+            .map(|text| {
+                self.store_dir.parse(&text).map_err(|error| LocalStoreError::Row {
+                    database: file.to_owned(),
+                    path: text,
+                    field: "path",
+                    message: error.to_string(),
+                })
+            })
+            .collect())
+    }
+
+    /// Every object in the store directory, registered or not; what has no
+    /// name of a store path is none.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn objects(&self) -> std::io::Result<Vec<StorePath>> {
+        let mut objects = Vec::new();
+        for entry in std::fs::read_dir(&self.objects)? {
+            let name = entry?.file_name();
+            objects.extend(name.to_str().and_then(|name| name.parse::<StorePath>().ok()));
+        }
+        objects.sort();
+        Ok(objects)
+    }
+
+    /// Whether there is an object with that path, registered or not.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub fn has_object(&self, path: &StorePath) -> std::io::Result<bool> {
+        match std::fs::symlink_metadata(self.host_path(path)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// What the database says about a path; `None` if it is not valid.
@@ -146,11 +213,12 @@ impl LocalStore {
             let transaction = connection.unchecked_transaction()?;
             let sql = "select id, hash, narSize, deriver, ultimate, sigs, ca \
                        from ValidPaths where path = ?1";
-            let row = transaction.prepare(sql)?.query_row([&full], RawRow::read).optional()?;
+            let row =
+                transaction.prepare_cached(sql)?.query_row([&full], RawRow::read).optional()?;
             let Some(row) = row else { return Ok(None) };
             let sql = "select path from Refs join ValidPaths on reference = id where referrer = ?1";
             let references = transaction
-                .prepare(sql)?
+                .prepare_cached(sql)?
                 .query_map([row.id], |row| row.get(0))?
                 .take(MAX_REFERENCES.saturating_add(1))
                 .collect::<Result<Vec<String>, _>>()?;

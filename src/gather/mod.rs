@@ -12,6 +12,7 @@ pub mod answers;
 pub mod brotli_stream;
 pub mod cache;
 pub mod cache_file;
+pub mod cache_survey;
 pub mod cache_url;
 pub mod claims;
 pub mod compression;

@@ -4,10 +4,11 @@
 //! else, so that the inside can change without the outside. Fields are only
 //! ever added.
 
-use serde::Serialize;
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{Exit, Manner, Report, human};
+use super::{Exit, LongList, Manner, Report, human};
 
 /// What tells this format from others.
 pub const FORMAT: &str = "nix-verify-report";
@@ -24,7 +25,7 @@ pub struct Envelope<'a> {
     command: &'a str,
     verdict: VerdictPart,
     subjects: Vec<SubjectPart<'a>>,
-    facts: &'a Value,
+    facts: FactsPart<'a>,
     findings: Vec<FindingPart<'a>>,
     coverage: CoveragePart<'a>,
     troubles: Vec<TroublePart<'a>>,
@@ -149,7 +150,7 @@ impl<'a> Envelope<'a> {
                     status: &subject.status,
                 })
                 .collect(),
-            facts: &examination.facts,
+            facts: FactsPart { facts: &examination.facts, long: report.long.as_ref() },
             findings: examination.findings.iter().map(FindingPart::new).collect(),
             coverage: CoveragePart::new(&examination.coverage),
             troubles: report
@@ -165,6 +166,36 @@ impl<'a> Envelope<'a> {
                 more: &report.run,
             }),
         }
+    }
+}
+
+/// The facts, with the one list that is made as it is written behind them.
+#[derive(Debug)]
+struct FactsPart<'a> {
+    facts: &'a Value,
+    long: Option<&'a LongList>,
+}
+
+impl Serialize for FactsPart<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (Value::Object(facts), Some(long)) = (self.facts, self.long) else {
+            return self.facts.serialize(serializer);
+        };
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in facts {
+            map.serialize_entry(name, value)?;
+        }
+        map.serialize_entry(long.field, &Items(long))?;
+        map.end()
+    }
+}
+
+/// The items of a long list.
+struct Items<'a>(&'a LongList);
+
+impl Serialize for Items<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.items())
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`View`] of its facts. The renderers turn it into bytes; [`exit`] turns it
 //! into an exit code. Nothing here opens files or looks at the clock.
 
+pub mod cache;
 pub mod difference;
 pub mod envelope;
 pub mod exit;
@@ -22,6 +23,9 @@ pub use exit::Exit;
 pub use progress::Progress;
 pub use style::Look;
 pub use view::{Cell, Column, Section, Table, Tone, View};
+
+use std::fmt;
+use std::sync::Arc;
 
 use crate::check::{Examination, Level};
 
@@ -67,6 +71,48 @@ pub struct Report {
     pub troubles: Vec<Trouble>,
     /// Timing, process and host data of the command, for the `run` object.
     pub run: serde_json::Map<String, serde_json::Value>,
+    /// A list of the facts that is made as it is written.
+    pub long: Option<LongList>,
+}
+
+/// A list of a report's facts that is too long to be held as JSON beside what
+/// it is made from: its items are made one by one, as they are written.
+#[derive(Clone)]
+pub struct LongList {
+    /// Its name among the facts.
+    pub field: &'static str,
+    item: Arc<Item>,
+}
+
+/// Makes the item at a place; `None` behind the last.
+type Item = dyn Fn(usize) -> Option<serde_json::Value> + Send + Sync;
+
+impl LongList {
+    /// A list whose items are made by `item`, from 0 up to the first `None`.
+    pub fn new(
+        field: &'static str,
+        item: impl Fn(usize) -> Option<serde_json::Value> + Send + Sync + 'static,
+    ) -> Self {
+        Self { field, item: Arc::new(item) }
+    }
+
+    /// The items, made anew each time.
+    pub fn items(&self) -> impl Iterator<Item = serde_json::Value> {
+        (0..).map_while(|at| (self.item)(at))
+    }
+}
+
+impl fmt::Debug for LongList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LongList").field("field", &self.field).finish_non_exhaustive()
+    }
+}
+
+/// Two lists are the same if their items are.
+impl PartialEq for LongList {
+    fn eq(&self, other: &Self) -> bool {
+        self.field == other.field && self.items().eq(other.items())
+    }
 }
 
 impl From<Examination> for Report {
@@ -76,6 +122,7 @@ impl From<Examination> for Report {
             view: View::default(),
             troubles: Vec::new(),
             run: serde_json::Map::new(),
+            long: None,
         }
     }
 }

@@ -114,6 +114,14 @@ impl Claimed<'_> {
         })
     }
 
+    /// An object of the local store that no NAR can hold.
+    #[must_use]
+    pub fn unfit(&self, why: &str) -> Finding {
+        let message = format!("the object in the {} cannot be a store object: {why}", self.source);
+        Finding::new(&MODIFIED_PATH, self.subject(), message)
+            .with("registered NarHash", self.facts.nar_hash)
+    }
+
     /// References in the bytes against those that are claimed. `found` are
     /// those of the paths looked for; all claimed ones were.
     #[must_use]

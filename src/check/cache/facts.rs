@@ -126,6 +126,8 @@ pub struct SubjectFacts {
     pub role: Role,
     /// One answer for each source.
     pub answers: Box<[Answer]>,
+    /// What is wrong with the answers taken together.
+    pub findings: Vec<Finding>,
 }
 
 /// What one source said about one path.
@@ -262,6 +264,14 @@ impl Answer {
     /// The claim, if there is one.
     #[must_use]
     pub fn claim(&self) -> Option<&SourceClaim> {
+        match self {
+            Self::Claim(claim) => Some(claim),
+            _ => None,
+        }
+    }
+
+    /// The claim, to be completed.
+    pub fn claim_mut(&mut self) -> Option<&mut SourceClaim> {
         match self {
             Self::Claim(claim) => Some(claim),
             _ => None,

@@ -81,6 +81,7 @@ impl Judge<'_> {
 
     /// Bad answers, remarks on good ones, forgeries, and missing ones.
     fn answers(&mut self) {
+        self.findings.extend(self.subject.findings.iter().cloned());
         for (source, answer) in self.subject.answers.iter().enumerate() {
             let named = self.survey.sources.get(source).is_some_and(|source| source.named);
             let asked = !matches!(answer, Answer::NotAsked);

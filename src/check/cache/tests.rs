@@ -77,7 +77,12 @@ fn survey(sources: usize, subjects: Vec<Vec<Answer>>) -> Survey {
         Survey { sources: vec![source(SourceKind::Cache, true); sources], ..Survey::default() };
     for (at, answers) in subjects.into_iter().enumerate() {
         let id = survey.table.intern(&path(u8::try_from(at).unwrap() + 1));
-        survey.subjects.push(SubjectFacts { id, role: Role::Target, answers: answers.into() });
+        survey.subjects.push(SubjectFacts {
+            id,
+            role: Role::Target,
+            answers: answers.into(),
+            findings: vec![],
+        });
     }
     survey
 }
