@@ -97,6 +97,9 @@ pub struct RebuildArgs {
     /// What the sample is drawn by: any text; the same one draws the same sample
     #[arg(long, value_name = "TEXT", requires = "sample", help_heading = "What is judged")]
     pub seed: Option<String>,
+    /// Draw who builds on whom and what came of each, to FILE.svg or FILE.dot
+    #[arg(long, value_name = "FILE", help_heading = "What is judged")]
+    pub graph: Option<PathBuf>,
     /// The world the builder sees: that of nix-2.8, nix-2.18, nix-2.24, nix-2.31 or nix-2.35
     #[arg(
         long, value_enum, value_name = "WORLD", default_value_t = WorldName::Nix2_35,

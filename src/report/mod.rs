@@ -6,6 +6,7 @@
 
 pub mod cache;
 pub mod difference;
+pub mod drawing;
 pub mod envelope;
 pub mod exit;
 pub mod human;

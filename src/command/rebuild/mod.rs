@@ -9,6 +9,7 @@ mod closure;
 mod gathered;
 mod outcome;
 mod own_chain;
+mod picture;
 mod resume;
 mod settings;
 mod shelf;
@@ -22,6 +23,7 @@ use self::closure::Scope;
 use self::gathered::Gathering;
 use self::outcome::{Outcome, kept_differences, run_facts};
 use self::own_chain::{OwnChain, is_read_otherwise};
+use self::picture::Picture;
 use self::settings::{find_shell, other_worlds, settings};
 use self::targets::Reading;
 use super::cli::RebuildArgs;
@@ -64,6 +66,7 @@ pub fn run(
     let evaluate = || targets::evaluate(&named, args, environment, &store_dir);
     // Nix runs as whoever called us, unless it has to be kept off the network.
     let evaluations = if args.sources.offline { None } else { Some(evaluate()?) };
+    let picture = Picture::of(args.graph.as_deref(), environment)?;
     // Before any thread is started.
     let root_kind =
         enter_private_root().map_err(|error| ToolError::failed("prepare the sandbox", error))?;
@@ -184,6 +187,7 @@ pub fn run(
     let first = done.values().filter_map(|done| done.trouble.as_ref());
     let second = again.values().filter_map(|again| again.trouble.as_ref());
     report.troubles.extend(first.chain(second).map(|error| Trouble::from_error(error)));
+    report.troubles.extend(picture.and_then(|picture| picture.write(&rebuild, &store_dir)));
     report.run = run_facts(&done, executor.name());
     report.run.insert("differences".to_owned(), kept_differences(&rebuild));
     resume::tell(&mut report.run, recorded);

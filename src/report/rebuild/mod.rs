@@ -1,9 +1,11 @@
 //! A rebuild's facts, as public JSON and as people read them.
 
 mod closure;
+mod drawing;
 mod json;
 mod view;
 
+pub use drawing::drawing;
 pub use json::facts;
 pub use view::view;
 
