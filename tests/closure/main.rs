@@ -1,13 +1,21 @@
 //! Whole graphs judged by `verify rebuild`, through the real binary.
 #![allow(
+    dead_code,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::print_stderr,
-    reason = "tests"
+    reason = "tests, which share the harness for real Nix with those of parity"
 )]
 
+#[path = "../parity/busybox.rs"]
+mod busybox;
 mod judging;
+#[path = "../parity/nix.rs"]
+mod nix;
+mod planted;
+mod sampling;
 mod scene;
+mod schema;
