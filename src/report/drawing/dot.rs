@@ -2,7 +2,7 @@
 
 use std::fmt::{Result, Write};
 
-use super::{Clean, Drawing, label, legend};
+use super::{Clean, Drawing, HANDED_ON, label, legend};
 
 pub(super) fn write(out: &mut String, drawing: &Drawing, edges: &[(usize, usize)]) -> Result {
     writeln!(out, "// Edges that follow from others are left out.")?;
@@ -27,8 +27,10 @@ pub(super) fn write(out: &mut String, drawing: &Drawing, edges: &[(usize, usize)
             quoted(&node.title.join("\n")),
         )?;
     }
-    for (from, to) in edges {
-        writeln!(out, "  n{from} -> n{to};")?;
+    for &(from, to) in edges {
+        let hands_on = drawing.hands_on((from, to));
+        let how = if hands_on { format!(" [color=\"{HANDED_ON}\"]") } else { String::new() };
+        writeln!(out, "  n{from} -> n{to}{how};")?;
     }
     writeln!(out, "}}")
 }

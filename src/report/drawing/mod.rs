@@ -157,6 +157,19 @@ pub fn draw(drawing: &Drawing, format: Format) -> Result<String, TooLarge> {
     Ok(text)
 }
 
+impl Drawing {
+    /// Whether a difference is handed on along an edge.
+    fn hands_on(&self, (from, to): (usize, usize)) -> bool {
+        let (Some(from), Some(to)) = (self.nodes.get(from), self.nodes.get(to)) else {
+            return false;
+        };
+        to.broken && (from.broken || matches!(from.shade, Shade::First | Shade::Differs))
+    }
+}
+
+/// The colour of edges that hand on a difference, and of broken borders.
+const HANDED_ON: &str = "#a50f15";
+
 /// The label of a node in its box, its symbol included.
 fn label(node: &Node) -> String {
     let mut label: String = node.label.chars().take(MAX_LABEL).collect();

@@ -4,7 +4,7 @@
 use std::fmt::{Result, Write};
 
 use super::layout::{self, HEIGHT, Point, real};
-use super::{Clean, Drawing, Node, label, legend};
+use super::{Clean, Drawing, HANDED_ON, Node, label, legend};
 
 /// Size of the text in pixels.
 const FONT: f64 = 11.0;
@@ -42,8 +42,8 @@ pub(super) fn write(out: &mut String, drawing: &Drawing, edges: &[(usize, usize)
         out,
         "<g fill=\"none\" stroke=\"#737373\" stroke-width=\"0.8\" stroke-opacity=\"0.7\">"
     )?;
-    for line in &placed.edges {
-        edge(out, line)?;
+    for (line, ends) in placed.edges.iter().zip(edges) {
+        edge(out, line, drawing.hands_on(*ends))?;
     }
     writeln!(out, "</g>")?;
     for (at, node) in drawing.nodes.iter().enumerate() {
@@ -92,7 +92,7 @@ fn head(out: &mut String, drawing: &Drawing) -> Result {
         entry(out, &text, shade.colours(), "")?;
     }
     if drawing.nodes.iter().any(|node| node.broken) {
-        entry(out, &drawing.broken_means, ("#ffffff", "#a50f15", "#000000"), DASHES)?;
+        entry(out, &drawing.broken_means, ("#ffffff", HANDED_ON, "#000000"), DASHES)?;
     }
     Ok(())
 }
@@ -102,7 +102,7 @@ const DASHES: &str = " stroke-width=\"2\" stroke-dasharray=\"5 3\"";
 
 fn node(out: &mut String, node: &Node, text: &str, corner: Point, width: f64) -> Result {
     let (fill, border, ink) = node.shade.colours();
-    let (border, dash) = if node.broken { ("#a50f15", DASHES) } else { (border, "") };
+    let (border, dash) = if node.broken { (HANDED_ON, DASHES) } else { (border, "") };
     let title: Vec<String> = node.title.iter().map(|line| escaped(line)).collect();
     writeln!(
         out,
@@ -119,7 +119,7 @@ fn node(out: &mut String, node: &Node, text: &str, corner: Point, width: f64) ->
 }
 
 /// Curves between columns, straight lines across them.
-fn edge(out: &mut String, line: &[Point]) -> Result {
+fn edge(out: &mut String, line: &[Point], hands_on: bool) -> Result {
     let Some(start) = line.first() else { return Ok(()) };
     write!(out, "<path d=\"M{:.1} {:.1}", start.x, start.y)?;
     let mut from = *start;
@@ -135,6 +135,9 @@ fn edge(out: &mut String, line: &[Point]) -> Result {
             write!(out, "H{:.1}", to.x)?;
         }
         from = *to;
+    }
+    if hands_on {
+        return writeln!(out, "\" stroke=\"{HANDED_ON}\" stroke-width=\"1.6\"/>");
     }
     writeln!(out, "\"/>")
 }

@@ -109,12 +109,9 @@ fn own_chain(rebuild: &Rebuild) -> Option<Section> {
     };
     let mut entries = Vec::new();
     for (state, words) in [
-        (
-            Chain::Differs,
-            "give something else than is claimed only on our own inputs or also there",
-        ),
-        (Chain::Absorbed, "give what is claimed in spite of inputs that diverged"),
-        (Chain::NotBuilt, "could not be built on our own inputs"),
+        (Chain::Differs, "give something else than is claimed"),
+        (Chain::Absorbed, "give what is claimed all the same"),
+        (Chain::NotBuilt, "could not be built"),
     ] {
         let found = with(state);
         if found.is_empty() {
@@ -128,7 +125,7 @@ fn own_chain(rebuild: &Rebuild) -> Option<Section> {
         let text = format!("{} {words}: {}", found.len(), names.join(", "));
         entries.push((state.name().to_owned(), Cell::from(text)));
     }
-    let title =
-        "Our own chain: derivations above one that diverged, built on what we made".to_owned();
+    let title = "Our own chain: what reads something that diverged, built on what we made of that"
+        .to_owned();
     (!entries.is_empty()).then_some(Section::Facts { title, entries })
 }
