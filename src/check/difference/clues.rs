@@ -158,7 +158,8 @@ impl<'c> Clues<'c> {
         for clue in self.list.iter_mut().skip(since) {
             if clue.class == Class::Unknown {
                 clue.class = Class::Consequence;
-                clue.certainty = Certainty::Likely;
+                // It was not shown to follow, so it explains nothing.
+                clue.certainty = Certainty::Possible;
                 clue.what = format!("{} ({why})", clue.what);
             }
         }

@@ -405,13 +405,16 @@ fn run(context: &Context, a: &[u8], b: &[u8]) -> Option<Cause> {
         let what = "hexadecimal digits: a random number, or a digest of what differs";
         return Some(Cause::new(Class::Randomness, certainty, what, a, b));
     }
-    let random = a.len() == b.len()
+    // Random letters often follow fixed ones: "tmpAb3dE6".
+    let (x, y) = middle(a, b);
+    let (x, y) = (piece(a, &x), piece(b, &y));
+    let random = x.len() == y.len()
         && a.len() >= 6
-        && kinds(a) >= 2
-        && kinds(b) >= 2
-        && mostly_different(a, b);
+        && x.len() >= 5
+        && kinds(x).max(kinds(y)) >= 2
+        && mostly_different(x, y);
     random.then(|| {
-        let certainty = if a.len() >= 10 { Certainty::Likely } else { Certainty::Possible };
+        let certainty = if x.len() >= 10 { Certainty::Likely } else { Certainty::Possible };
         Cause::new(Class::Randomness, certainty, "letters without any pattern", a, b)
     })
 }
@@ -491,6 +494,7 @@ mod tests {
                 "token 9c2de87700aa5b6c7d8e9f1011223344",
             ),
             (Randomness, "/x/tmp.aB3dE6gH1j", "/x/tmp.Zk9Lm2Np4q"),
+            (Randomness, "cache.XXXX3fcMH9", "cache.XXXXEXBzI4"),
             (Ordering, "files: b a c end", "files: a b c end"),
             (Unknown, "hello world", "hello there"),
             (Unknown, "version 1.2", "version 1.3"),
