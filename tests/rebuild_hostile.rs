@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix_verify::nix::build_trace::{BuildTraceEntry, BuildTraceKey};
 use nix_verify::nix::content_address::Method;
 use nix_verify::nix::derivation::{Derivation, Output, OutputPathCheck, check_paths};
 use nix_verify::nix::hash::{Hash, HashAlgorithm};
@@ -307,6 +308,40 @@ fn claimed_references_never_bring_in_what_is_to_be_built() {
     scene.rebuild(&[&target], &[]).assert(3, &["unsupported"]);
 }
 
+/// Nix 2.35 and later write realisations down by the resolved derivation.
+#[test]
+fn a_build_trace_says_so_too() {
+    let mut scene = Scene::new();
+    let (target, _) = scene.floating("floating", &[">out", "x"]);
+    // Without input derivations it is resolved as it is.
+    let key = BuildTraceKey::new(target.drv_path.clone(), "out").unwrap();
+    let outcome = scene.rebuild(&[&target], &[]);
+    outcome.assert(3, &["no-reference"]);
+    let path = outcome.report["subjects"][0]["id"].as_str().unwrap();
+    let path = scene.store_dir.parse(path).unwrap();
+    let elsewhere = StorePath::new([7; 20], "floating").unwrap();
+    let publish = |out_path: &StorePath, seed: u8, damage: &str| {
+        let mut entry = BuildTraceEntry {
+            key: key.clone(),
+            out_path: out_path.clone(),
+            signatures: Vec::new(),
+        };
+        entry.sign(&self::key(seed));
+        let file = scene.cache().join(key.cache_path());
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, entry.to_json() + damage).unwrap();
+    };
+    publish(&path, TRUSTED, "");
+    scene.rebuild(&[&target], &[]).assert(0, &["reproduced"]);
+    publish(&elsewhere, TRUSTED, "");
+    scene.rebuild(&[&target], &[]).assert(1, &["differs"]);
+    publish(&path, FORGER, "");
+    scene.rebuild(&[&target], &[]).assert(1, &["forged"]);
+    publish(&path, TRUSTED, "}");
+    let outcome = scene.rebuild(&[&target], &[]);
+    assert_eq!((outcome.code, outcome.rules()), (1, vec!["malformed-realisation"]));
+}
+
 #[test]
 fn only_a_realisation_says_what_a_content_addressed_output_is() {
     let mut scene = Scene::new();
@@ -383,7 +418,8 @@ fn silent_caches_give_the_same_report_every_time() {
         .map(|index| scene.derivation(&format!("target-{index}"), &[">out", "x"], &[], None))
         .collect();
     let targets: Vec<&Made> = targets.iter().collect();
-    let down = ["--cache", "file:///nonexistent/one", "--cache", "file:///nonexistent/two"];
+    // Without network, nobody answers there.
+    let down = ["--cache", "http://127.0.0.1:1/one", "--cache", "http://127.0.0.1:1/two"];
     let first = scene.rebuild(&targets, &down);
     assert_eq!(first.code, 3, "{:#}", first.report);
     for jobs in ["1", "8"] {

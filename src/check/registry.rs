@@ -1,6 +1,7 @@
 //! All rules, each with the page that explains it (`docs/checks/<id>.md`).
 
 use super::Rule;
+use super::baseline;
 use super::cache::rules as cache;
 use super::inspect::rules as inspect;
 use super::lock::evidence_rules as evidence;
@@ -58,6 +59,7 @@ pub static RULES: &[Entry] = &[
     entry!(rebuild::OUTPUT_DIFFERS, "output-differs"),
     entry!(cache::REALISATIONS_DISAGREE, "realisations-disagree"),
     entry!(cache::REFERENCES_MISMATCH, "references-mismatch"),
+    entry!(baseline::REGRESSION, "regression"),
     entry!(evidence::REV_COUNT_MISMATCH, "rev-count-mismatch"),
     entry!(evidence::REV_NOT_DESCENDANT, "rev-not-descendant"),
     entry!(evidence::REV_NOT_FOUND, "rev-not-found"),
@@ -90,6 +92,7 @@ mod tests {
             .chain(&inspect::ALL)
             .chain(&cache::ALL)
             .chain(&evidence::ALL)
+            .chain([&&baseline::REGRESSION])
             .map(|rule| rule.id)
             .collect();
         assert_eq!(ids.iter().copied().collect::<BTreeSet<_>>(), known);

@@ -135,6 +135,9 @@ pub struct RebuildArgs {
     /// Use nothing that a killed run of the same command has finished
     #[arg(long, help_heading = "Building")]
     pub fresh: bool,
+    /// Report only what got worse since an earlier report (--format json)
+    #[arg(long, value_name = "REPORT.json", help_heading = "Report")]
+    pub baseline: Option<PathBuf>,
     /// Exit as 'git bisect run' wants it: 125 for inconclusive, 255 for errors
     #[arg(long, help_heading = "Report", conflicts_with = "exit_zero")]
     pub bisect: bool,

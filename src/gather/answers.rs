@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::cache::{CacheClient, CacheUrl, NarInfoAnswer};
 use crate::check::rebuild::{Answer, Claim, Source, Standing, read_answer, rules};
 use crate::check::{Finding, Inconclusive, Reason};
+use crate::nix::build_trace::BuildTraceKey;
 use crate::nix::realisation::DrvOutput;
 use crate::nix::signature::TrustedKeys;
 use crate::nix::store_path::{StoreDir, StorePath};
@@ -140,7 +141,22 @@ impl<'a> Answers<'a> {
     /// question left unanswered is among the [`silences`](Self::silences).
     #[must_use]
     pub fn realisation(&self, cache: usize, id: &DrvOutput) -> Option<Vec<u8>> {
-        match self.put(cache, |client, url| client.realisation(url, id)) {
+        self.put_about(cache, id, |client, url| client.realisation(url, id))
+    }
+
+    /// The same in the form that newer caches have it in.
+    #[must_use]
+    pub fn build_trace(&self, cache: usize, key: &BuildTraceKey) -> Option<Vec<u8>> {
+        self.put_about(cache, key, |client, url| client.build_trace(url, key))
+    }
+
+    fn put_about(
+        &self,
+        cache: usize,
+        id: &dyn std::fmt::Display,
+        question: impl FnOnce(&CacheClient, &CacheUrl) -> NarInfoAnswer,
+    ) -> Option<Vec<u8>> {
+        match self.put(cache, question) {
             NarInfoAnswer::Present(bytes) => Some(bytes),
             NarInfoAnswer::Absent => None,
             NarInfoAnswer::Unreachable(why) => {

@@ -15,6 +15,7 @@ use super::credentials::Netrc;
 use super::http::{Answer, HttpClient, HttpError, Request};
 use super::http_lane::Borrowed;
 use crate::check::Reason;
+use crate::nix::build_trace::{BuildTraceKey, MAX_ENTRY_LEN};
 use crate::nix::cache_info::{CACHE_INFO_NAME, CacheInfo, CacheInfoError, MAX_CACHE_INFO_LEN};
 use crate::nix::narinfo::MAX_NARINFO_LEN;
 use crate::nix::realisation::{DrvOutput, MAX_REALISATION_LEN};
@@ -196,6 +197,13 @@ impl CacheClient {
             Err(error) => Err(error),
         };
         claim(answer.and_then(|answer| Ok(answer?)))
+    }
+
+    /// The build trace's entry about an output, as the cache serves it.
+    #[must_use]
+    pub fn build_trace(&self, cache: &CacheUrl, key: &BuildTraceKey) -> NarInfoAnswer {
+        let cap = u64::try_from(MAX_ENTRY_LEN).unwrap_or(u64::MAX);
+        self.answer(cache, &key.cache_path(), cap)
     }
 
     /// The realisation of a derivation's output, as the cache serves it.

@@ -4,8 +4,9 @@ use super::answers::{Answers, CacheAnswer};
 use super::local_store::LocalStore;
 use crate::check::rebuild::{Claim, Contents, Source, Standing, rules};
 use crate::check::{Finding, Inconclusive, Reason};
+use crate::nix::build_trace::{BuildTraceEntry, BuildTraceKey};
 use crate::nix::realisation::{DrvOutput, Realisation};
-use crate::nix::signature::TrustedKeys;
+use crate::nix::signature::{CheckedSignatures, KeyName, TrustedKeys};
 use crate::nix::store_path::StorePath;
 
 /// Claims about one output, with what was wrong with answers about it.
@@ -19,12 +20,22 @@ pub struct Claims {
     pub unanswered: Vec<Inconclusive>,
 }
 
+/// What a content-addressed output is called by those who say what it turned
+/// out to be.
+#[derive(Debug, Clone, Default)]
+pub struct Ids {
+    /// Up to Nix 2.34: by its derivation's hash modulo.
+    pub realisation: Option<DrvOutput>,
+    /// From Nix 2.35 on: by its resolved derivation.
+    pub build_trace: Option<BuildTraceKey>,
+}
+
 /// Asks every cache and the local store about the output at `path`, and about
-/// the realisation `id` of a content-addressed output.
+/// what a content-addressed output turned out to be.
 #[must_use]
 pub fn collect(
     path: Option<&StorePath>,
-    id: Option<&DrvOutput>,
+    ids: &Ids,
     answers: &Answers<'_>,
     keys: &TrustedKeys,
     local: Option<&LocalStore>,
@@ -36,8 +47,11 @@ pub fn collect(
         {
             found.claims.push(answer.claim.clone());
         }
-        if let Some(id) = id {
+        if let Some(id) = &ids.realisation {
             found.add_realisation(cache, id, answers, keys);
+        }
+        if let Some(key) = &ids.build_trace {
+            found.add_build_trace(cache, key, answers, keys);
         }
     }
     if let (Some(local), Some(path)) = (local, path) {
@@ -95,19 +109,7 @@ impl Claims {
                 return;
             }
         };
-        let checked = realisation.verify(keys);
-        let names = |keys: &[crate::nix::signature::KeyName]| {
-            keys.iter().map(ToString::to_string).collect()
-        };
-        let standing = if !checked.bad().is_empty() {
-            let keys =
-                checked.bad().iter().map(|signature| signature.key_name().to_string()).collect();
-            Standing::Forged { keys }
-        } else if checked.is_trusted() {
-            Standing::Trusted { keys: names(checked.good()) }
-        } else {
-            Standing::Untrusted { unknown_keys: names(checked.unknown()) }
-        };
+        let standing = standing(&realisation.verify(keys));
         self.claims.push(Claim {
             source: Source::Cache(url.to_string()),
             path: realisation.out_path,
@@ -115,5 +117,47 @@ impl Claims {
             standing,
             contrast: Vec::new(),
         });
+    }
+
+    /// The same as newer caches say it.
+    fn add_build_trace(
+        &mut self,
+        cache: usize,
+        key: &BuildTraceKey,
+        answers: &Answers<'_>,
+        keys: &TrustedKeys,
+    ) {
+        let Some(url) = answers.cache(cache) else { return };
+        let Some(bytes) = answers.build_trace(cache, key) else { return };
+        match BuildTraceEntry::parse(&bytes, key) {
+            Ok(entry) => self.claims.push(Claim {
+                source: Source::Cache(url.to_string()),
+                standing: standing(&entry.verify(keys)),
+                path: entry.out_path,
+                contents: None,
+                contrast: Vec::new(),
+            }),
+            Err(error) => {
+                let message = format!("{url} serves a bad realisation: {error}");
+                self.findings.push(Finding::new(
+                    &rules::MALFORMED_REALISATION,
+                    key.to_string(),
+                    message,
+                ));
+            }
+        }
+    }
+}
+
+/// How much a claim with these signatures weighs.
+fn standing(checked: &CheckedSignatures) -> Standing {
+    let names = |keys: &[KeyName]| keys.iter().map(ToString::to_string).collect();
+    if !checked.bad().is_empty() {
+        let keys = checked.bad().iter().map(|signature| signature.key_name().to_string()).collect();
+        Standing::Forged { keys }
+    } else if checked.is_trusted() {
+        Standing::Trusted { keys: names(checked.good()) }
+    } else {
+        Standing::Untrusted { unknown_keys: names(checked.unknown()) }
     }
 }

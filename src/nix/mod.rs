@@ -5,6 +5,7 @@
 //! the very bytes that were read where they are hashed or signed as a whole,
 //! and to an equal value in Nix's own notation elsewhere.
 
+pub mod build_trace;
 pub mod cache_info;
 pub mod compression;
 pub mod content_address;

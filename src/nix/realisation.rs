@@ -1,6 +1,7 @@
 //! Realisations: which store path a content-addressed output turned out to be.
 //!
-//! Follows `src/libstore/realisation.cc` up to Nix 2.34: the file
+//! Follows `src/libstore/realisation.cc` up to Nix 2.34 (later releases write
+//! [`super::build_trace`]): the file
 //! `realisations/<id>.doi` of a cache, whose signatures cover the compact JSON
 //! without them, keys sorted. That text is rebuilt from the parsed fields. A
 //! realisation is a claim: nothing follows from it without a good signature.
@@ -258,7 +259,7 @@ impl Realisation {
 }
 
 /// Quotes printable ASCII: key names may hold quotes and backslashes.
-fn json_string(text: &str) -> String {
+pub(super) fn json_string(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 

@@ -126,6 +126,17 @@ impl Objects {
         Ok(Some(StoredObject { info, tree }))
     }
 
+    /// The NAR hashes of the objects that are at hand for a store path. Whether
+    /// any of them is the right one is for the caller to find out.
+    #[must_use]
+    pub fn hashes(&self, path: &StorePath) -> Vec<NarHash> {
+        let entries = std::fs::read_dir(self.room.join(path.to_string())).into_iter().flatten();
+        let mut names: Vec<String> =
+            entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        names.sort();
+        names.iter().filter_map(|name| NarHash::parse(&format!("sha256:{name}")).ok()).collect()
+    }
+
     /// A place to make a tree in.
     ///
     /// # Errors

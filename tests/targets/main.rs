@@ -13,6 +13,8 @@
 #[path = "../resume/scene.rs"]
 mod scene;
 
+mod baseline;
+mod conflicts;
 mod nix;
 
 use std::io::Write as _;

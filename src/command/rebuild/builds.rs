@@ -17,6 +17,7 @@ use crate::check::{Finding, Reason};
 use crate::gather::graph::DerivationGraph;
 use crate::gather::inputs::plan::Plan;
 use crate::gather::inputs::{Lack, Object, Way};
+use crate::nix::derivation::{Kind, name_of};
 use crate::nix::store_path::{StoreDir, StorePath};
 use crate::report::Progress;
 use crate::state::BuildDir;
@@ -49,6 +50,9 @@ pub struct Done {
     pub outputs: BTreeMap<String, BuiltOutput>,
     /// What the build could read.
     pub inputs: BTreeSet<StorePath>,
+    /// The path of the resolved derivation, by which newer caches know what its
+    /// content-addressed outputs turned out to be.
+    pub resolved: Option<StorePath>,
     /// Where it ran.
     pub surroundings: Option<Surroundings>,
     /// A fixed output with the wrong hash.
@@ -78,6 +82,7 @@ impl Done {
             production: Production::Missing { reason, detail, tail: Vec::new() },
             outputs: BTreeMap::new(),
             inputs: BTreeSet::new(),
+            resolved: None,
             surroundings: None,
             finding: None,
             run: RunFacts::default(),
@@ -226,6 +231,7 @@ impl Builds<'_> {
         drop(item);
         let mut done = self.conclude(&job.drv_path, outcome);
         done.inputs = job.inputs.keys().cloned().collect();
+        done.resolved = resolved_path(job);
         done
     }
 
@@ -272,11 +278,21 @@ impl Builds<'_> {
     }
 }
 
+/// The path that a resolved derivation has as one of its own, if its outputs'
+/// paths follow from their contents.
+fn resolved_path(job: &BuildJob) -> Option<StorePath> {
+    let derivation = &job.derivation;
+    let floating = derivation.kind() == Kind::FloatingCa && derivation.input_drvs.is_empty();
+    let name = name_of(&job.drv_path).filter(|_| floating)?;
+    derivation.drv_path(name, &job.store_dir).ok()
+}
+
 fn succeeded(built: Built) -> Done {
     Done {
         production: Production::Built,
         outputs: built.outputs,
         inputs: BTreeSet::new(),
+        resolved: None,
         surroundings: Some(built.surroundings),
         finding: None,
         run: RunFacts { log: Some(built.log.path), duration: Some(built.duration), kept: None },

@@ -1,6 +1,7 @@
 //! Planning and obtaining inputs until everything planned is at hand.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -58,6 +59,7 @@ impl Gathering<'_> {
     pub fn run(&self, targets: &BTreeSet<StorePath>) -> Result<Gathered, ToolError> {
         let Self { graph, answers, sources, store_dir, state, progress, .. } = *self;
         let network_builders = self.network_builders && !self.offline;
+        let kept = state.objects();
         let locator = Locator {
             answers,
             local: sources.local.as_deref(),
@@ -66,6 +68,8 @@ impl Gathering<'_> {
             keys: &sources.keys,
             offline: self.offline,
             network_builders,
+            kept: &kept,
+            conflicts: Mutex::default(),
         };
         let admission = Admission {
             answers,
@@ -128,6 +132,8 @@ impl Gathering<'_> {
                         lack.detail = format!("{} ({})", lack.detail, reasons.join("; "));
                     }
                 }
+                let conflicts = locator.conflicts.into_inner();
+                findings.extend(conflicts.unwrap_or_else(PoisonError::into_inner).into_values());
                 return Ok(Gathered { plan, objects, findings });
             }
         }

@@ -4,6 +4,7 @@
 //! The work goes: read and recompute the derivations, plan where inputs come
 //! from, obtain and prove them, build along the graph, collect claims, judge.
 
+mod baseline;
 mod builds;
 mod closure;
 mod gathered;
@@ -63,6 +64,7 @@ pub fn run(
 ) -> Result<Report, ToolError> {
     let store_dir = StoreDir::default();
     let named = targets::read_named(args, environment, &store_dir)?;
+    let baseline = baseline::read(args, environment)?;
     let evaluate = || targets::evaluate(&named, args, environment, &store_dir);
     // Nix runs as whoever called us, unless it has to be kept off the network.
     let evaluations = if args.sources.offline { None } else { Some(evaluate()?) };
@@ -182,7 +184,10 @@ pub fn run(
     }
     examination.facts = render::facts(&rebuild, &store_dir)
         .map_err(|error| ToolError::failed("put the facts into the report", error))?;
-    let view = render::view(&rebuild, &store_dir);
+    let mut view = render::view(&rebuild, &store_dir);
+    if let Some(baseline) = baseline {
+        baseline::compare(&baseline, &mut examination, &mut view)?;
+    }
     let mut report = Report::from(examination).with_view(view);
     let first = done.values().filter_map(|done| done.trouble.as_ref());
     let second = again.values().filter_map(|again| again.trouble.as_ref());

@@ -18,10 +18,11 @@ use crate::check::rebuild::facts::{
 };
 use crate::check::rebuild::{Basis, Contents};
 use crate::gather::answers::Answers;
-use crate::gather::claims;
+use crate::gather::claims::{self, Ids};
 use crate::gather::differing::Differing;
 use crate::gather::graph::DerivationGraph;
 use crate::gather::inputs::Object;
+use crate::nix::build_trace::BuildTraceKey;
 use crate::nix::derivation::{Derivation, Kind};
 use crate::nix::realisation::DrvOutput;
 use crate::nix::store_path::StorePath;
@@ -119,12 +120,15 @@ impl Outcome<'_> {
                 ours = contents;
                 ca = address;
             }
-            let id = checked
+            let realisation = checked
                 .filter(|_| floating)
                 .and_then(|checked| DrvOutput::new(checked.modulo?, name).ok());
+            let build_trace = done
+                .and_then(|done| done.resolved.clone())
+                .and_then(|resolved| BuildTraceKey::new(resolved, name).ok());
             let mut claims = claims::collect(
                 path.as_ref(),
-                id.as_ref(),
+                &Ids { realisation, build_trace },
                 answers,
                 &sources.keys,
                 sources.local.as_deref(),

@@ -169,13 +169,16 @@ impl Admission<'_> {
             |why: &str| AdmitError::Unavailable(format!("{}: {why}", self.store_dir.full(path)));
         let derivation =
             self.graph.get(drv_path).ok_or_else(|| unavailable("its derivation is not at hand"))?;
-        let plan =
-            fetch_plan(derivation, self.graph).map_err(|why| unavailable(&why.to_string()))?;
         let ca = derivation
             .outputs
             .values()
             .find_map(super::locate::fixed_content)
             .ok_or_else(|| unavailable("its derivation fixes no content"))?;
+        if let Some(object) = self.fetched_before(path, &ca)? {
+            return Ok(object);
+        }
+        let plan =
+            fetch_plan(derivation, self.graph).map_err(|why| unavailable(&why.to_string()))?;
         let staged = self.state.objects().stage()?;
         let fetched = fetch::fetch(self.http, self.netrc, &plan, &staged.tree()).map_err(
             |error| match error {
@@ -204,6 +207,35 @@ impl Admission<'_> {
         };
         let stored = staged.commit(info(path, &contents, Some(&ca), &fetched.url))?;
         Ok(self.object(stored, contents, &Proof::Fixed(ca), &fetched.url))
+    }
+
+    /// What an earlier run has fetched, or had from anybody, if its bytes have
+    /// the content that is fixed.
+    fn fetched_before(
+        &self,
+        path: &StorePath,
+        ca: &ContentAddress,
+    ) -> Result<Option<Object>, AdmitError> {
+        let objects = self.state.objects();
+        let proof = Proof::Fixed(*ca);
+        for nar_hash in objects.hashes(path) {
+            let rehash = |tree: &Path| Ok::<_, AdmitError>(hash_tree(tree, &mut [])?.0);
+            let Some(stored) = objects.lookup(path, &nar_hash, rehash)? else { continue };
+            let StoredObject { info, tree } = &stored;
+            let contents =
+                Contents { nar_hash, nar_size: info.nar_size, references: info.references.clone() };
+            let from = info.origin.clone();
+            let mut waiting = self.read_tree(tree)?;
+            match self.prove(path, &mut waiting, &contents, &proof, &from) {
+                Ok(()) if waiting.nar_size == contents.nar_size => {
+                    return Ok(Some(self.object(stored, contents, &proof, &from)));
+                }
+                // Somebody's other object of that name: it blames nobody here.
+                Ok(()) | Err(AdmitError::Refused(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
     }
 
     /// The object with these contents, if an earlier run left it and it can be

@@ -1,8 +1,12 @@
 //! Where an object can be had from, best way first.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use super::{Lack, Proof, Way, WayKey};
-use crate::check::Reason;
-use crate::check::rebuild::Standing;
+use crate::check::cache::rules::CLAIMS_CONFLICT;
+use crate::check::rebuild::{Contents, Source, Standing};
+use crate::check::{Finding, Reason};
 use crate::gather::answers::{Answers, CacheAnswer};
 use crate::gather::fetch_plan::{FetchImpossible, FetchPlan, Mirrors};
 use crate::gather::graph::DerivationGraph;
@@ -10,8 +14,10 @@ use crate::gather::local_store::LocalStore;
 use crate::nix::content_address::ContentAddress;
 use crate::nix::derivation::{Derivation, Output};
 use crate::nix::narinfo::NarInfo;
+use crate::nix::path_info::PathInfo;
 use crate::nix::signature::TrustedKeys;
 use crate::nix::store_path::{StoreDir, StorePath};
+use crate::state::Objects;
 
 /// Everything that objects can come from.
 pub struct Locator<'a> {
@@ -29,6 +35,10 @@ pub struct Locator<'a> {
     pub offline: bool,
     /// Whether builders of fixed outputs may use the network.
     pub network_builders: bool,
+    /// What earlier runs have fetched.
+    pub kept: &'a Objects,
+    /// Inputs that trusted sources disagree about.
+    pub conflicts: Mutex<BTreeMap<StorePath, Finding>>,
 }
 
 impl Locator<'_> {
@@ -39,6 +49,15 @@ impl Locator<'_> {
     pub fn locate(&self, path: &StorePath, failed: impl Fn(WayKey) -> bool) -> Result<Way, Lack> {
         let mut tried = Vec::new();
         let fixed = self.fixed_content(path);
+        if fixed.is_none()
+            && let Some(conflict) = self.conflict(path)
+        {
+            tried.push(conflict.message.clone());
+            let mut conflicts = self.conflicts.lock().unwrap_or_else(PoisonError::into_inner);
+            conflicts.insert(path.clone(), conflict);
+            drop(conflicts);
+            return self.make(path, &failed, tried);
+        }
         if let Some(local) = self.local {
             if failed(WayKey::Local) {
                 tried.push("what the local store holds could not be proven".to_owned());
@@ -60,6 +79,47 @@ impl Locator<'_> {
             }
         }
         self.make(path, &failed, tried)
+    }
+
+    /// What trusted sources say about `path`, if they contradict each other.
+    /// What proves itself by its content can come from anybody.
+    fn conflict(&self, path: &StorePath) -> Option<Finding> {
+        let mut claims: Vec<(String, Vec<String>, Contents)> = Vec::new();
+        let known = self.local.and_then(|local| Some((local, local.query(path).ok()??)));
+        if let Some((local, known)) = known {
+            let signatures =
+                known.info.check_signatures(self.store_dir, &known.signatures, self.keys);
+            if signatures.is_trusted() {
+                let source = Source::LocalStore(local.root().display().to_string());
+                let keys = signatures.good().iter().map(ToString::to_string).collect();
+                let PathInfo { nar_hash, nar_size, references, .. } = known.info;
+                claims.push((
+                    source.to_string(),
+                    keys,
+                    Contents { nar_hash, nar_size, references },
+                ));
+            }
+        }
+        for cache in 0..self.answers.len() {
+            if let CacheAnswer::Known(answer) = &*self.answers.ask(cache, path)
+                && let Standing::Trusted { keys } = &answer.claim.standing
+                && let Some(contents) = &answer.claim.contents
+            {
+                claims.push((self.answers.name(cache), keys.clone(), contents.clone()));
+            }
+        }
+        let (_, _, first) = claims.first()?;
+        if claims.iter().all(|(_, _, contents)| contents == first) {
+            return None;
+        }
+        let sources: Vec<&str> = claims.iter().map(|(source, ..)| source.as_str()).collect();
+        let message = format!("{} claim different contents of it", sources.join(" and "));
+        let subject = self.store_dir.full(path);
+        let finding = Finding::new(&CLAIMS_CONFLICT, subject, message);
+        Some(claims.iter().fold(finding, |finding, (source, keys, contents)| {
+            let label = format!("claimed by {source}, signed by {}", keys.join(", "));
+            finding.with(label, contents.nar_hash)
+        }))
     }
 
     fn in_local_store(
@@ -87,7 +147,7 @@ impl Locator<'_> {
                     .to_owned(),
             );
         };
-        let contents = crate::check::rebuild::Contents {
+        let contents = Contents {
             nar_hash: known.info.nar_hash,
             nar_size: known.info.nar_size,
             references: known.info.references,
@@ -173,12 +233,15 @@ impl Locator<'_> {
         if !derivation.is_fixed() {
             return Ok(Way::Build { drv_path });
         }
+        if !failed(WayKey::Fetch) && !self.kept.hashes(path).is_empty() {
+            return Ok(Way::Fetch { drv_path });
+        }
         match fetch_plan(derivation, self.graph) {
-            Ok(_) if failed(WayKey::Fetch) => tried.push("fetching it failed".to_owned()),
             _ if self.offline => {
                 tried.push("--offline forbids fetching it".to_owned());
                 return lack(Reason::Offline, tried);
             }
+            Ok(_) if failed(WayKey::Fetch) => tried.push("fetching it failed".to_owned()),
             Ok(_) => return Ok(Way::Fetch { drv_path }),
             Err(why) => tried.push(why.to_string()),
         }
