@@ -11,9 +11,9 @@ const MAX_EXCERPT: usize = 160;
 /// Characters kept before a mark when its line is cut.
 const BEFORE: usize = 40;
 
-/// Most bytes at the beginning of a line that are looked through to count a
-/// column; a place behind them has the column of the last one counted.
-const MAX_COLUMN: usize = 1 << 20;
+/// Bytes between two places whose characters are counted beforehand: a hostile
+/// file may be one line of megabytes with a finding at every word.
+const BLOCK: usize = 512;
 
 pub use crate::nix::json::Span;
 
@@ -64,6 +64,8 @@ pub struct Source<'t> {
     text: &'t [u8],
     /// Offsets of the first byte of each line.
     lines: Vec<usize>,
+    /// Characters before each block of [`BLOCK`] bytes.
+    blocks: Vec<usize>,
     /// What may not be shown, sorted, without overlaps.
     secrets: Vec<Span>,
 }
@@ -75,7 +77,15 @@ impl<'t> Source<'t> {
         let mut lines = vec![0];
         let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
         lines.extend(ends.map(|(at, _)| at + 1));
-        Self { name: name.into(), text, lines, secrets: Vec::new() }
+        let mut before = 0;
+        let blocks = text
+            .chunks(BLOCK)
+            .map(|block| {
+                let after = before + characters(block);
+                std::mem::replace(&mut before, after)
+            })
+            .collect();
+        Self { name: name.into(), text, lines, blocks, secrets: Vec::new() }
     }
 
     /// The name it is shown by.
@@ -112,9 +122,25 @@ impl<'t> Source<'t> {
     pub fn position(&self, offset: usize) -> Position {
         let offset = offset.min(self.text.len());
         let line = self.line_of(offset);
-        let start = self.line_start(line);
-        let before = self.text.get(start..offset.min(start + MAX_COLUMN)).unwrap_or_default();
-        Position { line: line + 1, column: characters(before) + 1 }
+        let before = self.characters_before(offset);
+        let column = before.saturating_sub(self.characters_before(self.line_start(line)));
+        Position { line: line + 1, column: column + 1 }
+    }
+
+    /// Characters that begin before a byte.
+    fn characters_before(&self, offset: usize) -> usize {
+        let block = offset / BLOCK;
+        match self.blocks.get(block) {
+            Some(before) => {
+                before + characters(self.text.get(block * BLOCK..offset).unwrap_or_default())
+            }
+            // The end of a text that fills its blocks.
+            None => {
+                let last = block.saturating_sub(1);
+                let before = self.blocks.get(last).copied().unwrap_or(0);
+                before + characters(self.text.get(last * BLOCK..offset).unwrap_or_default())
+            }
+        }
     }
 
     /// A place with its excerpt.
@@ -250,6 +276,20 @@ mod tests {
             Source::new("f", b"").at(Span::new(0, 0)).start,
             Position { line: 1, column: 1 }
         );
+    }
+
+    #[test]
+    fn places_of_long_lines_are_exact() {
+        for length in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 4 * BLOCK] {
+            let text = "é".repeat(length) + "\nx" + &"y".repeat(length);
+            let source = Source::new("f", text.as_bytes());
+            for (offset, _) in text.char_indices().chain([(text.len(), ' ')]) {
+                let before = &text[..offset];
+                let line = before.matches('\n').count() + 1;
+                let column = before.rsplit('\n').next().unwrap().chars().count() + 1;
+                assert_eq!(source.position(offset), Position { line, column }, "{length} {offset}");
+            }
+        }
     }
 
     #[test]

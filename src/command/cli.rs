@@ -47,6 +47,8 @@ pub enum Command {
     Rebuild(Box<RebuildArgs>),
     /// Compare what caches and the local store claim, with signatures and with the bytes
     Cache(Box<CacheArgs>),
+    /// Audit what a flake.lock pins, above all what a change does to it
+    Lock(Box<LockArgs>),
     /// Show what a NAR, narinfo, derivation or lock file says, strictly read
     Inspect(Box<InspectArgs>),
     /// Explain a rule: what it means, why it matters, what to do
@@ -249,6 +251,36 @@ pub struct CacheArgs {
     /// Whose signatures count.
     #[command(flatten)]
     pub keys: KeyOptions,
+    /// How the report is written.
+    #[command(flatten)]
+    pub output: OutputOptions,
+}
+
+const LOCK_EXAMPLES: &str = "\
+Examples:
+  Audit the lock of this directory:
+    verify lock
+  What does this branch do to it? For a merge request:
+    verify lock --base origin/main
+  Compare two files:
+    verify lock ./new.lock --base ./old.lock
+";
+
+/// What `verify lock` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = format!("{LOCK_EXAMPLES}\n{EXIT_CODES}"))]
+pub struct LockArgs {
+    /// The lock file, or the directory it is in [default: ./flake.lock]
+    #[arg(value_name = "PATH")]
+    pub path: Option<PathBuf>,
+    /// The lock before the change: a git revision of the repository the lock
+    /// lies in, or a file
+    #[arg(long, value_name = "REV|FILE", value_parser = NonEmptyStringValueParser::new())]
+    pub base: Option<String>,
+    /// What is allowed and put up with [default: .verify.toml beside the lock,
+    /// of the base revision if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// How the report is written.
     #[command(flatten)]
     pub output: OutputOptions,

@@ -12,6 +12,7 @@ mod deliver;
 mod environment;
 pub mod explain;
 pub mod inspect;
+pub mod lock;
 pub mod options;
 pub mod rebuild;
 mod size;
@@ -107,6 +108,7 @@ fn dispatch(environment: &Environment) -> Exit {
         Command::Inspect(args) => {
             finish(&args.output, environment, |_| inspect::run(args, environment))
         }
+        Command::Lock(args) => finish(&args.output, environment, |_| lock::run(args, environment)),
         Command::Explain(args) => match explain::run(args) {
             Ok(page) => deliver::print(&page),
             Err(error) => complain(&error),

@@ -39,6 +39,7 @@ pub mod input;
 pub mod inputs;
 pub mod listing;
 pub mod local_store;
+pub mod lock_inputs;
 mod memory;
 pub mod modulo_inputs;
 pub mod nar_check;

@@ -4,7 +4,7 @@
 //! `indirect.cc`, `mercurial.cc`.
 
 use super::flake_lock::{Attr, Attribute, Attributes};
-use super::flake_secrets::without_secrets;
+use super::flake_secrets::brief;
 use super::json::Span;
 
 /// Attributes that every scheme takes.
@@ -286,13 +286,13 @@ impl<'l> FlakeRef<'l> {
     /// As Nix writes it, without secrets and without what pins it.
     #[must_use]
     pub fn show(self) -> String {
-        let text = |name| without_secrets(self.text(name).unwrap_or_default());
+        let text = |name| brief(self.text(name).unwrap_or_default());
         let mut shown = match self.kind() {
             kind @ ("github" | "gitlab" | "sourcehut") => {
                 let mut shown = format!("{kind}:{}/{}", text("owner"), text("repo"));
                 if let Some(name) = self.text("ref") {
                     shown.push('/');
-                    shown.push_str(name);
+                    shown.push_str(&brief(name));
                 }
                 shown
             }
@@ -304,7 +304,10 @@ impl<'l> FlakeRef<'l> {
             "path" => format!("path:{}", text("path")),
             "indirect" => {
                 let id = text("id");
-                self.text("ref").map_or(format!("flake:{id}"), |name| format!("flake:{id}/{name}"))
+                match self.text("ref") {
+                    Some(name) => format!("flake:{id}/{}", brief(name)),
+                    None => format!("flake:{id}"),
+                }
             }
             "tarball" => text("url"),
             "file" => format!("file+{}", text("url")),
@@ -316,15 +319,15 @@ impl<'l> FlakeRef<'l> {
         if matches!(self.kind(), "github" | "gitlab" | "sourcehut")
             && let Some(host) = self.text("host")
         {
-            parameters.push(("host", without_secrets(host)));
+            parameters.push(("host", brief(host)));
         }
         if matches!(self.kind(), "git" | "hg")
             && let Some(name) = self.text("ref")
         {
-            parameters.push(("ref", without_secrets(name)));
+            parameters.push(("ref", brief(name)));
         }
         if let Some(dir) = self.text("dir") {
-            parameters.push(("dir", without_secrets(dir)));
+            parameters.push(("dir", brief(dir)));
         }
         for (name, value) in parameters {
             shown.push(separator);

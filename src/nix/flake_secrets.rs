@@ -153,6 +153,21 @@ pub fn without_secrets(text: &str) -> String {
     shown
 }
 
+/// Most characters of a value that messages show.
+const MAX_SHOWN: usize = 200;
+
+/// A value as messages show it: [`without_secrets`], the end of a long one
+/// left out.
+#[must_use]
+pub fn brief(text: &str) -> String {
+    let mut text = without_secrets(text);
+    if let Some((end, _)) = text.char_indices().nth(MAX_SHOWN) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
 /// What may not be shown of a text that is read as it stands in a file, in
 /// JSON: URLs end at quotes, slashes may be escaped. Offsets are of the text.
 #[must_use]

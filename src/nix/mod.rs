@@ -26,3 +26,4 @@ pub mod rewrite;
 pub mod signature;
 pub mod store_path;
 pub mod structured_attrs;
+pub mod time;

@@ -13,6 +13,7 @@ pub mod exit;
 pub mod human;
 pub mod inspect;
 pub mod json;
+pub mod lock;
 mod pointer;
 pub mod progress;
 pub mod rebuild;

@@ -1,0 +1,33 @@
+//! Does flake.nix ask for something else?
+
+use super::Both;
+use crate::check::lock::audit::Input;
+use crate::check::{Finding, Level, Rule};
+
+/// flake.nix asks for another source.
+pub static RULE: Rule = Rule {
+    id: "original-changed",
+    level: Level::Note,
+    summary: "flake.nix asks for another source than before",
+    remedy: "review the change of flake.nix: the lock follows it",
+};
+
+pub(super) fn check(
+    old: &Input<'_>,
+    new: &Input<'_>,
+    both: &Both<'_, '_>,
+    found: &mut Vec<Finding>,
+) {
+    let (from, to) = (old.original.show(), new.original.show());
+    if from == to {
+        return;
+    }
+    let message = format!("flake.nix asked for {from}, now for {to}");
+    let attribute = if old.original.compare(new.original) == crate::nix::flake_ref::Comparison::Same
+    {
+        "ref"
+    } else {
+        "owner"
+    };
+    found.push(new.finding(&RULE, message).located(both.head.at_original(new, attribute)));
+}
