@@ -9,6 +9,9 @@
     reason = "tests"
 )]
 
+mod gather_support;
+mod tampering_served;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -75,6 +78,11 @@ impl Cache {
 
     /// Rebuilds `greeting`, whose only input is the builder.
     fn verdict(&self) -> Outcome {
+        self.verdict_of(&format!("file://{}", self.directory().display()), &["--offline"])
+    }
+
+    /// The same with the cache at that URL.
+    fn verdict_of(&self, url: &str, options: &[&str]) -> Outcome {
         let state = tempfile::tempdir().unwrap();
         let drv = fixtures().read_dir().unwrap().map(|entry| entry.unwrap().path());
         let drv = drv
@@ -87,12 +95,13 @@ impl Cache {
             .arg("rebuild")
             .arg(drv)
             .arg("--cache")
-            .arg(format!("file://{}", self.directory().display()))
+            .arg(url)
             .arg("--trusted-keys-file")
             .arg(fixtures().join("keys.txt"))
             .arg("--state-dir")
             .arg(state.path())
-            .args(["--offline", "--format", "json"])
+            .args(["--format", "json"])
+            .args(options)
             .output()
             .unwrap();
         let report: Value = serde_json::from_slice(&output.stdout)
@@ -125,6 +134,12 @@ impl Outcome {
     /// Some output of ours was called reproduced from a lie.
     fn assert_not_passed(&self, what: &str) {
         assert_ne!(self.code, 0, "{what}: {:#}", self.report);
+    }
+
+    /// Why there was no answer.
+    fn reasons(&self) -> Vec<String> {
+        let open = self.report["coverage"]["inconclusive"].as_array().unwrap();
+        open.iter().map(|open| open["reason"].as_str().unwrap().to_owned()).collect()
     }
 
     fn assert_rule(&self, rule: &str) {

@@ -48,7 +48,7 @@ fn graph() -> (Scene, Vec<Made>) {
 /// What is said when nothing interferes.
 fn undisturbed(scene: &Scene, targets: &[Made]) -> Vec<u8> {
     let targets: Vec<&Made> = targets.iter().collect();
-    let outcome = scene.rebuild(&targets, &["--reproducible"]);
+    let outcome = scene.rebuild(&targets, &["--reproducible", "--closure"]);
     let statuses = outcome.statuses();
     for expected in ["blocked-by", "differs", "no-reference", "reproduced"] {
         assert!(statuses.contains(&expected), "{:#}\n{}", outcome.report, outcome.said);

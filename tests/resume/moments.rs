@@ -14,7 +14,7 @@ const MANY: usize = 100;
 const STRIDE: u64 = 23;
 
 fn command(scene: &Scene, targets: &[Made]) -> std::process::Command {
-    let mut command = scene.command(&["--reproducible"]);
+    let mut command = scene.command(&["--reproducible", "--closure"]);
     command.args(targets.iter().map(|made| scene.drv_file(made)));
     command
 }
