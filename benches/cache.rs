@@ -56,6 +56,13 @@ fn main() {
         ["--ask", url, list, key, ca] => ask(url, list, key, ca, false),
         ["--contents", url, list, key, ca] => ask(url, list, key, ca, true),
         ["--store", root, list] => hash_store(root, list),
+        // For a profiler: a cache that stays, and its key.
+        ["--make", count, most, place] => {
+            let sizes = 200..most.parse().unwrap();
+            let made = make(&Shape { count: count.parse().unwrap(), sizes, compression: "xz" });
+            std::fs::rename(made.directory.keep(), place).unwrap();
+            println!("{}", made.key);
+        }
         arguments if arguments.contains(&"--bench") => measure(arguments),
         // `cargo test --all-targets` runs benches too, unoptimised.
         _ => println!("skipped: run with `cargo bench --bench cache`"),
@@ -64,8 +71,8 @@ fn main() {
 
 /// Our side: asks, verifies, and maybe reads every NAR.
 fn ask(url: &str, list: &str, key: &str, ca: &str, contents: bool) {
-    let mut options = HttpOptions::default();
-    options.ca_certificates = (!ca.is_empty()).then(|| std::fs::read(ca).unwrap());
+    let ca_certificates = (!ca.is_empty()).then(|| std::fs::read(ca).unwrap());
+    let options = HttpOptions { ca_certificates, ..HttpOptions::default() };
     let store_dir = StoreDir::default();
     let client = CacheClient::new(HttpClient::new(options), Netrc::default(), store_dir.clone());
     let mut trusted = TrustedKeys::new();

@@ -12,6 +12,7 @@ use std::io::Read;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use url::{Host, Url};
 
@@ -30,6 +31,14 @@ use super::url_guard::{self, AddressClass, Zone};
 /// Most redirects followed for one request; curl's limit under Nix.
 const MAX_REDIRECTS: u32 = 10;
 
+/// Bytes that the body of a small file may have while hundreds are on their
+/// way; the narinfo of a path with a thousand references has as many.
+const FREE_BODY: usize = 64 << 10;
+
+/// Small files longer than that that may be on their way at once: they may
+/// have 16 MiB, and a server could make all of them that long.
+const LONG_BODIES: usize = 2;
+
 /// The client. Cloning shares connections.
 ///
 /// Its functions block and must not be called from within a future.
@@ -39,6 +48,7 @@ pub struct HttpClient(Arc<Inner>);
 struct Inner {
     options: HttpOptions,
     lanes: Arc<Lanes>,
+    long_bodies: Semaphore,
 }
 
 impl HttpClient {
@@ -46,7 +56,8 @@ impl HttpClient {
     /// request.
     #[must_use]
     pub fn new(options: HttpOptions) -> Self {
-        Self(Arc::new(Inner { options, lanes: Arc::default() }))
+        let long_bodies = Semaphore::new(LONG_BODIES);
+        Self(Arc::new(Inner { options, lanes: Arc::default(), long_bodies }))
     }
 
     /// Where a request for `url` starts when something else than the user
@@ -101,7 +112,11 @@ impl HttpClient {
         let deadline = Deadline::after(self.patience().small_total);
         let mut plain = Plain::new(reply, 0, cap, deadline)?;
         let mut body = Vec::new();
+        let mut permit = None;
         while let Some(chunk) = plain.chunk().await? {
+            if permit.is_none() && body.len().saturating_add(chunk.len()) > FREE_BODY {
+                permit = self.0.long_bodies.acquire().await.ok();
+            }
             body.extend_from_slice(&chunk);
         }
         if encoding == Compression::None {
