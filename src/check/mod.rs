@@ -15,6 +15,7 @@ pub mod outcome;
 pub mod rebuild;
 pub mod registry;
 pub mod sample;
+pub mod signers;
 
 pub use location::{Location, Mark, Position, Source, Span};
 pub use outcome::{

@@ -10,8 +10,10 @@
 
 pub mod answer;
 pub mod content;
+mod loose;
 pub mod mirrors;
 pub mod nar;
+mod signatures;
 pub mod snapshot;
 
 use std::io::Read as _;
@@ -44,6 +46,9 @@ pub enum GitError {
         .0.display(), .0.display()
     )]
     Owner(PathBuf),
+    /// An object's file ends too early, or is none.
+    #[error("the object '{}' is damaged (git fsck says more)", .0.display())]
+    Damaged(PathBuf),
     /// An object is larger than is read.
     #[error("the object {id} of '{}' has {size} bytes (at most {max} are read)", path.display())]
     TooLarge {
@@ -125,7 +130,7 @@ impl Repository {
     /// Opens the repository at `path` itself: a bare one, or a work tree.
     ///
     /// # Errors
-    /// No repository, one of another user, or of SHA-256.
+    /// No repository, one of another user, of SHA-256, or with a damaged object.
     pub fn open(path: &Path) -> Result<Self, GitError> {
         Self::open_with(path, RepositoryOpenFlags::NO_SEARCH)
     }
@@ -141,7 +146,10 @@ impl Repository {
     fn open_with(path: &Path, flags: RepositoryOpenFlags) -> Result<Self, GitError> {
         let none: [&str; 0] = [];
         match git2::Repository::open_ext(path, flags, none) {
-            Ok(inner) => Ok(Self { inner, path: path.to_owned() }),
+            Ok(inner) => match loose::damaged(&inner.commondir().join("objects")) {
+                None => Ok(Self { inner, path: path.to_owned() }),
+                Some(object) => Err(GitError::Damaged(object)),
+            },
             Err(error) => Err(match error.code() {
                 _ if is_sha256(path) => GitError::Sha256(path.to_owned()),
                 ErrorCode::NotFound => GitError::NotFound(path.to_owned()),

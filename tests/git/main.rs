@@ -18,5 +18,8 @@
     reason = "tests state what they expect and may stop at the first surprise"
 )]
 
+mod branches;
+mod contents;
 mod random_trees;
 mod repository;
+mod signatures;

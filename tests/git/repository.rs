@@ -2,7 +2,7 @@
 //! configuration.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix_verify::nix::git::ObjectId;
@@ -179,10 +179,4 @@ pub fn nix(home: &Path, arguments: &[&str]) -> Command {
     command.env("HOME", home).env("XDG_CACHE_HOME", home.join("cache")).env_remove("NIX_CONFIG");
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
     command
-}
-
-/// Where the fixtures of this file lie.
-#[must_use]
-pub fn scratch() -> PathBuf {
-    PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
 }

@@ -2,6 +2,7 @@
 
 use super::evidence::{Answer, PinEvidence, PinQuestion, Signed, Signer, VoidReason};
 use super::evidence_rules as rules;
+use crate::check::signers::service_of;
 use crate::check::{Coverage, Finding, Inconclusive, Rule};
 
 /// What came of the evidence about one input.
@@ -84,12 +85,13 @@ fn signatures(judged: &mut Judged, subject: &str, evidence: &PinEvidence) {
             )
             .with("key", &signer.key),
         },
-        Signed::UnknownKey { key } => Finding::new(
-            &rules::UNKNOWN_SIGNER,
-            subject,
-            "the commit is signed by a key that nobody named",
-        )
-        .with("key", key),
+        Signed::UnknownKey { key } => {
+            let whose = service_of(key).map_or_else(String::new, |service| {
+                format!("; it says that it is {service}'s own")
+            });
+            let message = format!("the commit is signed by a key that nobody named{whose}");
+            Finding::new(&rules::UNKNOWN_SIGNER, subject, message).with("key", key)
+        }
         Signed::Void { signer, why } => Finding::new(
             &rules::VOID_SIGNATURE,
             subject,

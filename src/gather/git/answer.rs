@@ -11,9 +11,10 @@ use std::ops::ControlFlow;
 
 use super::content::{self, reason_of};
 use super::mirrors::{Mirror, Mirrors, Tips, name_of_source};
-use super::{GitError, Kind, Object, Reference, Repository};
+use super::{GitError, Kind, Object, Reference, Repository, signatures};
 use crate::check::Reason;
 use crate::check::lock::evidence::{Answer, PinEvidence, PinQuestion, PinSource};
+use crate::check::signers::Signers;
 use crate::nix::git::commit::Commit;
 use crate::nix::git::date::utc;
 use crate::nix::git::{ObjectId, RepositoryName};
@@ -26,13 +27,18 @@ const MAX_NAMED: usize = 3;
 
 /// Answers all questions, in their order.
 #[must_use]
-pub fn answer_all(questions: &[PinQuestion], mirrors: &Mirrors) -> Vec<PinEvidence> {
-    questions.iter().map(|question| answer(question, mirrors)).collect()
+pub fn answer_all(
+    questions: &[PinQuestion],
+    mirrors: &Mirrors,
+    signers: &Signers,
+) -> Vec<PinEvidence> {
+    questions.iter().map(|question| answer(question, mirrors, signers)).collect()
 }
 
-/// Answers one question.
+/// Answers one question. Signatures are looked at if a key is known or a
+/// signer required.
 #[must_use]
-pub fn answer(question: &PinQuestion, mirrors: &Mirrors) -> PinEvidence {
+pub fn answer(question: &PinQuestion, mirrors: &Mirrors, signers: &Signers) -> PinEvidence {
     let mut evidence = PinEvidence::default();
     let Some(rev) = question.locked.rev else { return evidence };
     if let ObjectId::Sha256(_) = rev {
@@ -91,6 +97,9 @@ pub fn answer(question: &PinQuestion, mirrors: &Mirrors) -> PinEvidence {
     {
         on_branches(question, name, &own, rev, commit.time, &mut evidence);
     }
+    if !signers.is_empty() || !question.required_signers.is_empty() {
+        signatures::add(question, holder, name.as_ref(), &commit, signers, &mut evidence);
+    }
     evidence
 }
 
@@ -124,7 +133,7 @@ fn absent(
 }
 
 /// The commit of that id, or why it is none.
-fn commit_at(repository: &Repository, rev: ObjectId) -> Result<Commit, Answer> {
+pub(super) fn commit_at(repository: &Repository, rev: ObjectId) -> Result<Commit, Answer> {
     let object = repository
         .object(rev, MAX_COMMIT)
         .map_err(|error| Answer::unknown(reason_of(&error), error.to_string()))?;

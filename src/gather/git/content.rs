@@ -166,7 +166,9 @@ impl Failure {
 pub const fn reason_of(error: &GitError) -> Reason {
     match error {
         GitError::Sha256(_) => Reason::Unsupported,
-        GitError::NotFound(_) | GitError::Failed { .. } => Reason::NotInMirror,
+        GitError::NotFound(_) | GitError::Damaged(_) | GitError::Failed { .. } => {
+            Reason::NotInMirror
+        }
         GitError::Owner(_) => Reason::Environment,
         GitError::TooLarge { .. } | GitError::References(_) => Reason::TooLarge,
     }

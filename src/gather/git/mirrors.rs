@@ -76,7 +76,9 @@ impl Mirrors {
                         return Err(GitError::NotFound(path.to_owned()));
                     }
                 }
-                Err(error @ GitError::Sha256(_)) => mirrors.refused.push(error),
+                Err(error @ (GitError::Sha256(_) | GitError::Damaged(_))) => {
+                    mirrors.refused.push(error)
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -110,7 +112,9 @@ impl Mirrors {
                         todo.push((path, depth + 1));
                     }
                     Err(GitError::NotFound(_)) => {}
-                    Err(error @ GitError::Sha256(_)) => self.refused.push(error),
+                    Err(error @ (GitError::Sha256(_) | GitError::Damaged(_))) => {
+                        self.refused.push(error)
+                    }
                     Err(error) => return Err(error),
                 }
             }
