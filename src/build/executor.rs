@@ -8,16 +8,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
 use std::time::Instant;
 
+use rustix::process::{Resource, getrlimit};
+
 use crate::nix::derivation::options::Options;
 use crate::nix::derivation::{Kind, name_of};
 use crate::nix::hash::{Hash, HashAlgorithm, Hasher};
 use crate::state::remove::remove_tree;
 use crate::state::{BuildDir, StateDir};
+use crate::sys::filter::landlock_version;
 use crate::sys::namespace::{RootKind, current_root};
 use crate::sys::process::{ADDR_NO_RANDOMIZE, PER_LINUX32};
 
+use super::cgroup::{Group, Groups};
 use super::environment::{Start, StartError, prepare};
 use super::job::BuildJob;
+use super::limits::{Held, Mechanism};
 use super::log::LogWriter;
 use super::outcome::{BuildError, BuildOutcome, Built, Failed, FailureReason, Surroundings};
 use super::outputs::handles::open_directory;
@@ -25,13 +30,14 @@ use super::outputs::{FinishRequest, finish};
 use super::pty::Terminal;
 use super::requirements::{Machine, obstacle};
 use super::sandbox::BUILD_DIR;
-use super::sandbox::plan::{Plan, Program, c_string};
+use super::sandbox::plan::{Guard, Plan, Program, c_string};
 use super::sandbox::root::{
     Request, Root, RootDirectory, Shape, build_directory, make_build_directory,
 };
 use super::sandbox::session::{End, Supervisor};
 use super::seccomp;
 use super::users::{BuildUser, BuildUsers};
+use super::variation::Variation;
 
 /// Something that can build a derivation.
 ///
@@ -63,6 +69,8 @@ pub struct SandboxExecutor<'s> {
     roots: Mutex<Vec<RootDirectory>>,
     /// Supervisors that wait for the next build of their thread.
     supervisors: Mutex<HashMap<ThreadId, Supervisor>>,
+    /// Where control groups can be made, if anywhere.
+    groups: Option<Groups>,
     /// Shells that have been hashed.
     shells: Mutex<BTreeMap<PathBuf, Hash>>,
 }
@@ -90,6 +98,7 @@ impl<'s> SandboxExecutor<'s> {
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             roots: Mutex::default(),
             supervisors: Mutex::default(),
+            groups: Groups::find(),
             shells: Mutex::default(),
         })
     }
@@ -158,16 +167,79 @@ impl<'s> SandboxExecutor<'s> {
                 "a fixed output was built without network; under Nix it has the host's".to_owned(),
             );
         }
+        if job.hardened {
+            let landlock = match landlock_version() {
+                Some(version) => format!("Landlock of version {version}"),
+                None => "no Landlock, which this kernel lacks".to_owned(),
+            };
+            differences.push(format!(
+                "hardened: tracing, mounts, namespaces, keyrings, io_uring, other system call ABIs \
+                 and sockets but Unix, IP and netlink are refused; {landlock}"
+            ));
+        }
         differences
     }
 
-    fn surroundings(&self, job: &BuildJob, network: bool) -> Result<Surroundings, BuildError> {
+    fn surroundings(
+        &self,
+        job: &BuildJob,
+        network: bool,
+        variation: &Variation,
+    ) -> Result<Surroundings, BuildError> {
         let shell = match &job.shell {
             Some(path) => Some((path.clone(), self.hash_shell(path)?)),
             None => None,
         };
         let differences = self.differences(job, network);
-        Ok(Surroundings { root_kind: self.kind, shell, differences })
+        Ok(Surroundings {
+            root_kind: self.kind,
+            shell,
+            differences,
+            varied: variation.sentences(),
+            held: self.held(job),
+        })
+    }
+
+    /// What holds the limits of a job.
+    fn held(&self, job: &BuildJob) -> Held {
+        let groups = self.groups.as_ref();
+        let memory = match groups {
+            Some(groups) if groups.limit_memory() => Mechanism::Cgroup,
+            _ => Mechanism::Watched,
+        };
+        Held {
+            processes: groups.map_or(Mechanism::Rlimit, |_| Mechanism::Cgroup),
+            memory: job.limits.max_memory.map_or(Mechanism::None, |_| memory),
+            disk: job.limits.max_disk.map_or(Mechanism::None, |_| Mechanism::Watched),
+        }
+    }
+
+    /// The control groups of a job, where there are any.
+    fn group(&self, job: &BuildJob) -> Result<Option<Group>, BuildError> {
+        let made = self.groups.as_ref().map(|groups| groups.make(&job.limits)).transpose();
+        made.map_err(|(path, source)| BuildError::Path { action: "make the group", path, source })
+    }
+
+    /// What the supervisor of a job has to look after.
+    fn guard(
+        &self,
+        job: &BuildJob,
+        group: Option<&Group>,
+        watched: Vec<PathBuf>,
+        uid: u32,
+    ) -> Guard {
+        let watch_memory = self.held(job).memory == Mechanism::Watched;
+        // Under a lower limit of our own a builder stays, as under Nix.
+        let ours = getrlimit(Resource::Nproc).current.unwrap_or(u64::MAX);
+        Guard {
+            processes: job.limits.max_processes.min(ours),
+            watch_processes: group.is_none(),
+            group: group.map(Group::inner),
+            memory: job.limits.max_memory.filter(|_| watch_memory),
+            disk: job.limits.max_disk,
+            watched,
+            uid: Some(uid),
+        }
     }
 }
 
@@ -195,9 +267,10 @@ impl Executor for SandboxExecutor<'_> {
             Err(StartError::Build(error)) => return Err(error),
         };
         let network = job.network && matches!(job.derivation.kind(), Kind::Fixed);
-        let surroundings = self.surroundings(job, network)?;
+        let variation = Variation::of(job);
+        let surroundings = self.surroundings(job, network, &variation)?;
 
-        let user = self.users.acquire()?;
+        let user = self.users.acquire(variation.first_user)?;
         let room = self.state.build_dir().map_err(|error| BuildError::Other(error.to_string()))?;
         let request = Request {
             top: room.path(),
@@ -207,13 +280,17 @@ impl Executor for SandboxExecutor<'_> {
             user: &user,
             kind: self.kind,
             network,
+            variation: &variation,
         };
         make_build_directory(&request)?;
         let mut directory = self.root_directory(&request)?;
         let assembled = directory.furnish(&request)?;
         // Opened while the path still leads where it should.
         let store = open_directory(&assembled.path.join(&assembled.store))?;
-        let plan = plan(job, &start, assembled, &user, network)?;
+        let group = self.group(job)?;
+        let watched = vec![build_directory(room.path()), assembled.path.clone()];
+        let guard = self.guard(job, group.as_ref(), watched, user.uid);
+        let plan = plan(job, &start, assembled, &user, network, guard)?;
         let terminal = Terminal::open(user.uid)?;
         let mut log = LogWriter::new(room.path().join("log"));
         let supervisor = self.supervisor()?;
@@ -221,6 +298,13 @@ impl Executor for SandboxExecutor<'_> {
         let deadline = job.limits.timeout.and_then(|limit| Instant::now().checked_add(limit));
         let (end, duration) = supervisor.run(&plan, terminal, &job.limits, &mut log)?;
         self.keep_supervisor(supervisor);
+        // What was made against the kernel's refusals is not what was asked for.
+        let end = match (end, group.as_ref().and_then(Group::breach)) {
+            (End::Failure(reason), _) if reason.is_limit() => End::Failure(reason),
+            (_, Some(breach)) => End::Failure(breach.reason(&job.limits)),
+            (end, None) => end,
+        };
+        drop(group);
         let (log, tail) = log.finish(|hash| self.state.logs().path(hash))?;
 
         let outcome = match end {
@@ -283,6 +367,7 @@ fn plan(
     root: Root,
     user: &BuildUser,
     network: bool,
+    guard: Guard,
 ) -> Result<Plan, BuildError> {
     let machine = seccomp::Machine::here().ok_or_else(|| {
         BuildError::Other("no system call filter is known for this processor".to_owned())
@@ -308,11 +393,18 @@ fn plan(
         uid: user.uid,
         gid: user.gid,
         personality: personality(job),
-        filter: seccomp::program(&job.world, machine),
+        filter: if job.hardened {
+            let narrow = personality(job) & PER_LINUX32 != 0;
+            seccomp::hardened(&job.world, machine, narrow)
+        } else {
+            seccomp::program(&job.world, machine)
+        },
         scope_abstract_sockets: job.world.scopes_abstract_sockets,
         directory: c_string(BUILD_DIR.into()),
         program,
         environment: environment.clone(),
+        guard,
+        hardened: job.hardened,
     })
 }
 

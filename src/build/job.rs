@@ -36,7 +36,11 @@ pub struct BuildJob {
     pub network: bool,
     /// Whether the build directory of a failed build stays.
     pub keep_failed: bool,
-    /// Which repetition this is, from 0.
+    /// Whether the builder gets less than its world has: see
+    /// [`super::seccomp::hardened`]. Outputs may differ for it.
+    pub hardened: bool,
+    /// Which repetition this is, from 0. From 1 on the executor varies what it
+    /// can that no output may depend on, and says what it was.
     pub round: u32,
     /// The store directory.
     pub store_dir: StoreDir,

@@ -12,12 +12,15 @@
 
 pub mod builtin;
 pub mod canonicalise;
+pub mod cgroup;
 pub mod content_addressed;
 pub mod environment;
 pub mod executor;
+pub mod hardening;
 pub mod job;
 pub mod limits;
 pub mod log;
+pub mod nix_executor;
 pub mod outcome;
 pub mod output_checks;
 pub mod outputs;
@@ -25,10 +28,13 @@ pub mod pty;
 mod record;
 pub mod recorded;
 pub mod requirements;
+pub mod rounds;
 pub mod sandbox;
 pub mod schedule;
 pub mod seccomp;
+pub mod specimen;
 pub mod users;
+pub mod variation;
 pub mod world;
 
 pub use crate::sys::namespace::RootKind;
@@ -36,6 +42,7 @@ pub use executor::{Executor, SandboxExecutor};
 pub use job::{BuildJob, InputObject};
 pub use limits::Limits;
 pub use log::LogFile;
+pub use nix_executor::NixExecutor;
 pub use outcome::{
     BuildError, BuildOutcome, Built, BuiltOutput, Failed, FailureReason, Surroundings,
 };

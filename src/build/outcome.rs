@@ -11,6 +11,7 @@ use crate::nix::store_path::StorePath;
 use crate::state::BuildDir;
 use crate::sys::namespace::RootKind;
 
+use super::limits::Held;
 use super::log::LogFile;
 
 /// How a build ended.
@@ -48,6 +49,10 @@ pub struct Surroundings {
     /// In what the sandbox differed from the world that was asked for; each
     /// could be why outputs differ.
     pub differences: Vec<String>,
+    /// What was varied on purpose because this is a repetition.
+    pub varied: Vec<String>,
+    /// What held the limits on processes, memory and disk.
+    pub held: Held,
 }
 
 /// An output as it would stand in a store.
@@ -89,6 +94,18 @@ pub enum FailureReason {
         "the builder was stopped after writing more than {0} bytes of log (raise --max-log-size)"
     )]
     LogTooLarge(u64),
+    /// The builder had as many processes and threads as it may have.
+    #[error("the builder was stopped at {0} processes and threads (raise --max-processes)")]
+    TooManyProcesses(u64),
+    /// The builder had more memory than it may have.
+    #[error("the builder was stopped at more than {0} bytes of memory (raise --max-memory)")]
+    TooMuchMemory(u64),
+    /// The builder had more on disk than it may have.
+    #[error("the builder was stopped at more than {0} bytes on disk (raise --max-disk)")]
+    TooMuchDisk(u64),
+    /// The machine was about to run out of something.
+    #[error("the builder was stopped because this machine was running out of {0}")]
+    MachineExhausted(&'static str),
     /// The builder succeeded without making an output.
     #[error("the builder made no output '{output}' at '{path}'")]
     MissingOutput {
@@ -130,10 +147,36 @@ pub enum FailureReason {
     /// Outputs refer to each other in a circle.
     #[error("outputs refer to each other in a circle: {}", .0.join(" -> "))]
     ReferenceCycle(Vec<String>),
+    /// The installed Nix could not build it.
+    #[error("Nix could not build it (exit status {status}): {said}")]
+    Nix {
+        /// The exit status of `nix-store --realise`.
+        status: i32,
+        /// What it said last.
+        said: String,
+    },
     /// The derivation needs what this executor or machine does not offer.
     /// Nothing was run; callers answer *inconclusive*, not *fail*.
     #[error("not supported here: {0}")]
     Unsupported(String),
+}
+
+impl FailureReason {
+    /// Whether the build was stopped at a limit of ours: what it would have
+    /// made is not known.
+    #[must_use]
+    pub const fn is_limit(&self) -> bool {
+        matches!(
+            self,
+            Self::Timeout(_)
+                | Self::Silent(_)
+                | Self::LogTooLarge(_)
+                | Self::TooManyProcesses(_)
+                | Self::TooMuchMemory(_)
+                | Self::TooMuchDisk(_)
+                | Self::MachineExhausted(_)
+        )
+    }
 }
 
 /// A build that failed for a reason of its own.

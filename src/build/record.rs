@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::{Held, Mechanism};
 use super::log::LogFile;
 use super::outcome::{BuildOutcome, Built, BuiltOutput, Failed, FailureReason, Surroundings};
 use crate::nix::hash::{Hash, NarHash};
@@ -55,6 +56,9 @@ struct Place {
     root: String,
     shell: Option<(String, String)>,
     differences: Vec<String>,
+    varied: Vec<String>,
+    /// What held the limits on processes, memory and disk.
+    held: [String; 3],
 }
 
 #[derive(Serialize, Deserialize)]
@@ -180,15 +184,23 @@ impl Output {
 
 impl Place {
     fn of(surroundings: &Surroundings) -> Option<Self> {
-        let Surroundings { root_kind, shell, differences } = surroundings;
+        let Surroundings { root_kind, shell, differences, varied, held } = surroundings;
         let shell = match shell {
             Some((path, hash)) => Some((path.to_str()?.to_owned(), hash.to_string())),
             None => None,
         };
-        Some(Self { root: root_kind.name().to_owned(), shell, differences: differences.clone() })
+        let held = [held.processes, held.memory, held.disk];
+        Some(Self {
+            root: root_kind.name().to_owned(),
+            shell,
+            differences: differences.clone(),
+            varied: varied.clone(),
+            held: held.map(|mechanism| mechanism.name().to_owned()),
+        })
     }
 
     fn found(self) -> Option<Surroundings> {
+        let [processes, memory, disk] = self.held;
         let kinds = [RootKind::HostRoot, RootKind::SubIds, RootKind::SingleId];
         let shell = match self.shell {
             Some((path, hash)) => Some((path.into(), Hash::parse(&hash, None).ok()?)),
@@ -198,6 +210,12 @@ impl Place {
             root_kind: kinds.into_iter().find(|kind| kind.name() == self.root)?,
             shell,
             differences: self.differences,
+            varied: self.varied,
+            held: Held {
+                processes: Mechanism::by_name(&processes)?,
+                memory: Mechanism::by_name(&memory)?,
+                disk: Mechanism::by_name(&disk)?,
+            },
         })
     }
 }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::executor::Executor;
 use super::job::{BuildJob, InputObject};
+use super::limits::Limits;
 use super::outcome::{BuildError, BuildOutcome, Built, BuiltOutput};
 use super::record;
 use crate::gather::tree::hash_tree;
@@ -78,9 +79,13 @@ impl<'a> Recorded<'a> {
             shell,
             network,
             keep_failed,
+            hardened,
             round,
             store_dir,
         } = job;
+        // What a build reaches these two with is not written down, and what it
+        // may take follows from what the disk has left.
+        let limits = Limits { max_memory: None, max_disk: None, ..*limits };
         let shell = shell.as_deref().map(|shell| Ok::<_, BuildError>((shell, self.hash(shell)?)));
         let mut key = Key(Hasher::new(HashAlgorithm::Sha256));
         key.add(self.circumstances);
@@ -90,7 +95,7 @@ impl<'a> Recorded<'a> {
         key.add(derivation.to_aterm(store_dir));
         key.add(format!("{outputs:?}"));
         key.add(format!("{world:?} {limits:?}"));
-        key.add(format!("{cores} {network} {keep_failed} {round}"));
+        key.add(format!("{cores} {network} {keep_failed} {hardened} {round}"));
         key.add(format!("{:?}", shell.transpose()?));
         for (path, input) in inputs {
             let InputObject { host_path: _, nar_hash, nar_size, references, ca, deriver } = input;

@@ -5,9 +5,12 @@
 //! attributes that the world names fail with ENOTSUP. Every ABI of the
 //! machine is filtered (x86_64, x32 and i386; aarch64 and arm); a call of
 //! any other ABI is allowed, never answered with a kill.
+//!
+//! [`hardened`] makes a filter that refuses more than Nix does.
 
 use crate::sys::filter::Instruction;
 
+use super::hardening::{self, REFUSED_SOCKET};
 use super::world::World;
 
 /// `A = word at K of the call's data`.
@@ -29,6 +32,8 @@ const FAIL: u32 = 0x0005_0000;
 const EPERM: u32 = 1;
 /// Operation not supported.
 const ENOTSUP: u32 = 95;
+/// No such system call.
+const ENOSYS: u32 = 38;
 
 /// Offset of the call's number in `struct seccomp_data`.
 const NUMBER_AT: u32 = 0;
@@ -47,7 +52,7 @@ const X32_BIT: u32 = 0x4000_0000;
 const FCHMODAT2: u32 = 452;
 
 /// The filtered calls of one ABI.
-struct Abi {
+pub(super) struct Abi {
     /// Its `AUDIT_ARCH_*`.
     id: u32,
     /// Bits of the number that do not tell calls apart.
@@ -62,6 +67,8 @@ struct Abi {
     getxattr: [u32; 3],
     /// `listxattr`, `llistxattr`, `flistxattr`.
     listxattr: [u32; 3],
+    /// What a hardened filter refuses besides.
+    hardening: hardening::Calls,
 }
 
 const X86_64: Abi = Abi {
@@ -72,6 +79,7 @@ const X86_64: Abi = Abi {
     setxattr: [188, 189, 190],
     getxattr: [191, 192, 193],
     listxattr: [194, 195, 196],
+    hardening: hardening::X86_64,
 };
 
 const I386: Abi = Abi {
@@ -82,6 +90,7 @@ const I386: Abi = Abi {
     setxattr: [226, 227, 228],
     getxattr: [229, 230, 231],
     listxattr: [232, 233, 234],
+    hardening: hardening::I386,
 };
 
 const AARCH64: Abi = Abi {
@@ -92,6 +101,7 @@ const AARCH64: Abi = Abi {
     setxattr: [5, 6, 7],
     getxattr: [8, 9, 10],
     listxattr: [11, 12, 13],
+    hardening: hardening::AARCH64,
 };
 
 const ARM: Abi = Abi {
@@ -102,6 +112,7 @@ const ARM: Abi = Abi {
     setxattr: [226, 227, 228],
     getxattr: [229, 230, 231],
     listxattr: [232, 233, 234],
+    hardening: hardening::ARM,
 };
 
 /// Which machine a filter is for.
@@ -154,6 +165,54 @@ pub fn program(world: &World, machine: Machine) -> Vec<Instruction> {
     }
     program.push(step(RETURN, ALLOW));
     program
+}
+
+/// The filter of `world` on `machine`, and beyond that: no tracing, no mounts,
+/// no namespaces, no keyrings, no io_uring and other rarely needed ways into
+/// the kernel, sockets of the usual families only, and no calls of another ABI
+/// than the machine's own. `narrow` is for programs of its 32-bit sister,
+/// whose ABI they need.
+#[must_use]
+pub fn hardened(world: &World, machine: Machine, narrow: bool) -> Vec<Instruction> {
+    let mut program = vec![step(LOAD, ABI_AT)];
+    let [own, sister] = machine.abis();
+    for abi in std::iter::once(own).chain(narrow.then_some(sister)) {
+        let mut calls = vec![step(LOAD, NUMBER_AT)];
+        if abi.ignored_bits != 0 {
+            calls.extend([unless(IF_SET, abi.ignored_bits, 1), step(RETURN, FAIL | ENOSYS)]);
+        }
+        refuse_more(&abi.hardening, &mut calls);
+        calls.extend(filter_calls(world, &abi));
+        program.push(unless(IF_EQUAL, abi.id, u8::try_from(calls.len()).unwrap_or(u8::MAX)));
+        program.extend(calls);
+    }
+    program.push(step(RETURN, FAIL | ENOSYS));
+    program
+}
+
+/// Expects the number of the call at hand, and leaves it so.
+fn refuse_more(calls: &hardening::Calls, part: &mut Vec<Instruction>) {
+    for call in calls.refused.iter().chain(&hardening::REFUSED_EVERYWHERE) {
+        part.extend([unless(IF_EQUAL, *call, 1), step(RETURN, FAIL | EPERM)]);
+    }
+    // Whose arguments cannot be seen: programs then take the plain call.
+    for call in calls.absent.iter().chain(&[hardening::CLONE3]) {
+        part.extend([unless(IF_EQUAL, *call, 1), step(RETURN, FAIL | ENOSYS)]);
+    }
+    part.extend([
+        unless(IF_EQUAL, calls.clone, 4),
+        step(LOAD, ARGUMENTS_AT),
+        unless(IF_SET, hardening::NAMESPACE_FLAGS, 1),
+        step(RETURN, FAIL | EPERM),
+        step(RETURN, ALLOW),
+    ]);
+    let families = hardening::SOCKET_FAMILIES;
+    let length = u8::try_from(families.len()).unwrap_or(u8::MAX);
+    part.extend([unless(IF_EQUAL, calls.socket, length + 3), step(LOAD, ARGUMENTS_AT)]);
+    for (family, left) in families.into_iter().zip((1..=length).rev()) {
+        part.push(Instruction { code: IF_EQUAL, jump_true: left, jump_false: 0, operand: family });
+    }
+    part.extend([step(RETURN, FAIL | REFUSED_SOCKET), step(RETURN, ALLOW)]);
 }
 
 /// The part for one ABI; ends with an answer whatever the call.
@@ -302,11 +361,63 @@ mod tests {
     }
 
     #[test]
+    fn hardened_filters_refuse_more_and_let_builds_work() {
+        for (machine, own, sister) in
+            [(Machine::X86_64, X86, I386_ID), (Machine::Aarch64, 0xc000_00b7, 0x4000_0028)]
+        {
+            let [abi, narrow_abi] = machine.abis();
+            let wide = hardened(&World::newest(), machine, false);
+            let narrow = hardened(&World::newest(), machine, true);
+            assert!(narrow.len() < crate::sys::filter::MAX_INSTRUCTIONS);
+            for (program, id, abi) in
+                [(&wide, own, &abi), (&narrow, own, &abi), (&narrow, sister, &narrow_abi)]
+            {
+                let calls = &abi.hardening;
+                for call in calls.refused.iter().chain(&hardening::REFUSED_EVERYWHERE) {
+                    assert_eq!(answer(program, id, *call, [0; 3]), FAIL | EPERM, "{call}");
+                }
+                assert_eq!(answer(program, id, hardening::CLONE3, [0; 3]), FAIL | ENOSYS);
+                for (flags, refused) in [
+                    (17, false),
+                    (0x3d_0f00, false),
+                    (0x1000_0000, true),
+                    (0x2000_0011, true),
+                    (0x4000_0000, true),
+                    (0x0002_0000, true),
+                ] {
+                    let wanted = if refused { FAIL | EPERM } else { ALLOW };
+                    assert_eq!(answer(program, id, calls.clone, [flags, 0, 0]), wanted);
+                }
+                for family in 0..50 {
+                    let usual = hardening::SOCKET_FAMILIES.contains(&family);
+                    let wanted = if usual { ALLOW } else { FAIL | REFUSED_SOCKET };
+                    let found = answer(program, id, calls.socket, [family.into(), 1, 0]);
+                    assert_eq!(found, wanted, "family {family}");
+                }
+                // What the world filters is filtered still.
+                assert_eq!(answer(program, id, abi.fchmodat, [0, 0, 0o4755]), FAIL | EPERM);
+                assert_eq!(answer(program, id, abi.setxattr[0], [0; 3]), FAIL | ENOTSUP);
+                assert_eq!(answer(program, id, abi.fchmodat, [0, 0, 0o755]), ALLOW);
+            }
+            for number in [0, 1, 3, 4] {
+                assert_eq!(answer(&wide, own, number, [0; 3]), ALLOW);
+                assert_eq!(answer(&wide, sister, number, [0; 3]), FAIL | ENOSYS);
+                assert_eq!(answer(&narrow, sister, number, [0; 3]), ALLOW);
+                assert_eq!(answer(&narrow, 0x1234, number, [0; 3]), FAIL | ENOSYS);
+            }
+        }
+        let program = hardened(&World::newest(), Machine::X86_64, true);
+        assert_eq!(answer(&program, X86, X32_BIT | 1, [0; 3]), FAIL | ENOSYS);
+    }
+
+    #[test]
     fn programs_fit_the_kernel() {
         for world in &WORLDS {
             for machine in [Machine::X86_64, Machine::Aarch64] {
                 for abi in machine.abis() {
-                    assert!(filter_calls(world, &abi).len() < usize::from(u8::MAX));
+                    let mut calls = filter_calls(world, &abi);
+                    refuse_more(&abi.hardening, &mut calls);
+                    assert!(calls.len() < usize::from(u8::MAX) - 3, "{}", calls.len());
                 }
                 let program = program(world, machine);
                 assert!(program.len() < crate::sys::filter::MAX_INSTRUCTIONS);

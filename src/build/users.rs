@@ -51,15 +51,18 @@ impl BuildUsers {
         Ok(Self { kind, locks: locks.to_owned(), first_uid, first_gid, slots: users.min(groups) })
     }
 
-    /// Takes a free build user.
+    /// Takes a free build user, looking from `first` on, counted in quarters of
+    /// all there are.
     ///
     /// # Errors
     /// None is free, or a lock file cannot be made.
-    pub fn acquire(&self) -> Result<BuildUser, BuildError> {
+    pub fn acquire(&self, first: u32) -> Result<BuildUser, BuildError> {
         if self.kind == RootKind::SingleId {
             return Ok(BuildUser { uid: 0, gid: 0, _lock: None });
         }
+        let first = first.wrapping_mul(self.slots / 4);
         for slot in 0..self.slots {
+            let slot = first.wrapping_add(slot) % self.slots;
             let path = self.locks.join(format!("build-user-{slot}"));
             let failed = |source| BuildError::Path { action: "lock", path: path.clone(), source };
             let file = OpenOptions::new()
@@ -141,11 +144,14 @@ mod tests {
             first_gid: 200,
             slots: 2,
         };
-        let one = users.acquire().unwrap();
-        let two = users.acquire().unwrap();
+        let one = users.acquire(0).unwrap();
+        let two = users.acquire(0).unwrap();
         assert_eq!([(one.uid, one.gid), (two.uid, two.gid)], [(100, 200), (101, 201)]);
-        assert!(users.acquire().is_err());
+        assert!(users.acquire(0).is_err());
         drop(one);
-        assert_eq!(users.acquire().unwrap().uid, 100);
+        assert_eq!(users.acquire(0).unwrap().uid, 100);
+        drop(two);
+        let many = BuildUsers { slots: 8, ..users };
+        assert_eq!([1, 3, 5].map(|first| many.acquire(first).unwrap().uid), [102, 106, 102]);
     }
 }

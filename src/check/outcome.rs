@@ -147,6 +147,9 @@ pub enum Reason {
     TooLarge,
     /// This machine forbids what a build needs.
     Environment,
+    /// The run did not see a difference that was put before it, so what it
+    /// calls equal is worth nothing.
+    CanaryFailed,
     /// No network is allowed and the answer is not at hand.
     Offline,
     /// No mirror that was named holds what is asked about, or not yet.
@@ -173,6 +176,7 @@ impl Reason {
             Self::Unreachable => "unreachable",
             Self::TooLarge => "too-large",
             Self::Environment => "environment",
+            Self::CanaryFailed => "canary-failed",
             Self::Offline => "offline",
             Self::NotInMirror => "not-in-mirror",
             Self::NothingExamined => "nothing-examined",

@@ -117,6 +117,7 @@ pub static RULES: &[Entry] = &[
     entry!(cache::UNREGISTERED_PATH, "unregistered-path"),
     entry!(evidence::UNSIGNED_COMMIT, "unsigned-commit"),
     entry!(rebuild::UNSORTED_REFERENCES, "unsorted-references"),
+    entry!(rebuild::UNSTABLE_OUTPUT, "unstable-output"),
     entry!(cache::UNTRUSTED_CLAIM_DIFFERS, "untrusted-claim-differs"),
     entry!(lock::suppress::UNUSED_SUPPRESSION, "unused-suppression"),
     entry!(inspect::URL_OUTSIDE_CACHE, "url-outside-cache"),

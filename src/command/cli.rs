@@ -130,6 +130,39 @@ pub struct RebuildArgs {
     /// Hand outputs that differ to an installed diffoscope, and keep what it writes
     #[arg(long, help_heading = "Building")]
     pub diffoscope: bool,
+    /// Who builds: 'sandbox' (our own) or 'nix' (an installed Nix, in a store of
+    /// its own that holds the inputs and nothing else)
+    #[arg(
+        long, value_enum, value_name = "WHO", default_value_t = ExecutorName::Sandbox,
+        help_heading = "Building", hide_possible_values = true
+    )]
+    pub executor: ExecutorName,
+    /// Build each target that often, with other cores, users, times and orders
+    /// of directory entries, and compare the results
+    #[arg(
+        long, value_name = "N", default_value_t = 1, help_heading = "Building",
+        value_parser = clap::value_parser!(u32).range(1..=1000)
+    )]
+    pub rounds: u32,
+    /// Processes and threads a build may have at once
+    /// [default: 4096, more on large machines]
+    #[arg(
+        long, value_name = "N", help_heading = "Building",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    pub max_processes: Option<u64>,
+    /// Memory a build may have at once (bytes, or with K, M, G, T)
+    /// [default: four fifths of the machine's]
+    #[arg(long, value_name = "SIZE", value_parser = super::size::parse, help_heading = "Building")]
+    pub max_memory: Option<u64>,
+    /// Disk a build may fill at once (bytes, or with K, M, G, T)
+    /// [default: nine tenths of what is free]
+    #[arg(long, value_name = "SIZE", value_parser = super::size::parse, help_heading = "Building")]
+    pub max_disk: Option<u64>,
+    /// Take more away from builders than Nix does: tracing, mounts, namespaces of
+    /// their own, keyrings, io_uring, foreign system calls, unusual sockets
+    #[arg(long, help_heading = "Building")]
+    pub hardened: bool,
     /// Let fixed-output builders that cannot be replaced by a plain download
     /// run with network access
     #[arg(long, help_heading = "Building")]
@@ -284,6 +317,15 @@ pub struct LockArgs {
     /// How the report is written.
     #[command(flatten)]
     pub output: OutputOptions,
+}
+
+/// Who builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExecutorName {
+    /// Our own sandbox
+    Sandbox,
+    /// An installed Nix
+    Nix,
 }
 
 const INSPECT_EXAMPLES: &str = "\

@@ -76,6 +76,13 @@ impl DrvFileError {
     pub const fn is_unreadable(&self) -> bool {
         matches!(self, Self::Io { .. } | Self::NotRegular(_) | Self::Name(_))
     }
+
+    /// Whether the content is of a kind that Nix knows as an experiment and
+    /// that is unsupported.
+    #[must_use]
+    pub const fn is_experimental(&self) -> bool {
+        matches!(self, Self::Malformed { source, .. } if source.is_experimental())
+    }
 }
 
 /// Where derivations are looked for.

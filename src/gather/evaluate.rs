@@ -273,7 +273,9 @@ impl Evaluator {
     }
 
     /// A program in one of the places.
-    fn find(&self, program: &str) -> Option<PathBuf> {
+    /// A program of the installed Nix, if there is one.
+    #[must_use]
+    pub fn find(&self, program: &str) -> Option<PathBuf> {
         self.places.iter().map(|place| place.join(program)).find(|file| file.is_file())
     }
 

@@ -36,6 +36,8 @@ pub struct Checked {
 pub enum Unusable {
     /// Its `.drv` was not found anywhere.
     Missing,
+    /// It is of an experimental kind, and which.
+    Experimental(String),
     /// It breaks the format or contradicts its path.
     Malformed,
     /// Its output paths cannot be recomputed, or are others.
@@ -112,6 +114,9 @@ pub fn load(
                 }
                 Err(error @ (DrvFileError::Io { .. } | DrvFileError::NotRegular(_))) => {
                     return Err(error.into());
+                }
+                Err(error) if error.is_experimental() => {
+                    graph.unusable.insert(path, Unusable::Experimental(error.to_string()));
                 }
                 Err(error) => {
                     findings.push(malformed(&store_dir.full(&path), &error, store_dir));

@@ -46,6 +46,7 @@ pub mod nar_check;
 pub mod nar_download;
 pub mod narinfos;
 pub mod nix_conf;
+pub mod own_cache;
 mod pace;
 pub mod proxy;
 mod questions;

@@ -399,6 +399,164 @@ static void names(void) {
     if (symlink(target, "long") < 0) exit(9);
 }
 
+/* Never stops making processes, each of which makes more. */
+static void bomb(void) {
+    make_out();
+    for (;;)
+        if (fork() < 0) usleep(1000);
+}
+
+/* Takes memory without end: as its own, or as files without a name. */
+static void hog(const char *how) {
+    make_out();
+    enum { CHUNK = 1 << 20 };
+    static char data[CHUNK];
+    memset(data, 'x', sizeof data);
+    int fd = -1;
+    if (!strcmp(how, "memfd")) fd = syscall(319, "x", 0);
+    for (;;) {
+        if (fd >= 0) {
+            if (write(fd, data, CHUNK) < 0) usleep(10000);
+        } else {
+            char *more = malloc(CHUNK);
+            if (more) memcpy(more, data, CHUNK);
+            else usleep(10000);
+        }
+        /* A gentle one: what is tested is the limit, not the machine. */
+        usleep(500);
+    }
+}
+
+/* Fills the disk: with one file, many, or one that has no name any more. */
+static void fill(const char *how, const char *where) {
+    make_out();
+    enum { CHUNK = 1 << 20 };
+    static char data[CHUNK];
+    memset(data, 'x', sizeof data);
+    char path[4096];
+    int fd = -1;
+    for (long i = 0;; i++) {
+        if (fd < 0 || !strcmp(how, "many")) {
+            if (fd >= 0) close(fd);
+            snprintf(path, sizeof path, "%s/%ld", where, i);
+            mkdir(path, 0700);
+            snprintf(path, sizeof path, "%s/%ld/file", where, i);
+            fd = open(path, O_WRONLY | O_CREAT, 0600);
+            if (fd < 0) exit(9);
+            if (!strcmp(how, "nameless")) unlink(path);
+        }
+        if (write(fd, data, !strcmp(how, "many") ? 65536 : CHUNK) < 0) usleep(10000);
+        usleep(500);
+    }
+}
+
+/* What a hardened builder must not be able to do, and what it must. */
+static void hardened(void) {
+    make_out();
+    struct { const char *name; long number; } refused[] = {
+        {"mount", SYS_mount}, {"umount2", SYS_umount2}, {"pivot_root", SYS_pivot_root}, {"unshare", SYS_unshare},
+        {"setns", SYS_setns}, {"add_key", SYS_add_key}, {"keyctl", SYS_keyctl}, {"bpf", SYS_bpf},
+        {"userfaultfd", SYS_userfaultfd}, {"perf_event_open", SYS_perf_event_open}, {"ptrace", SYS_ptrace},
+        {"process_vm_readv", SYS_process_vm_readv}, {"process_vm_writev", SYS_process_vm_writev},
+        {"kcmp", SYS_kcmp}, {"io_uring_setup", 425}, {"open_tree", 428}, {"move_mount", 429}, {"fsopen", 430},
+        {"fspick", 433}, {"pidfd_getfd", 438}, {"mount_setattr", 442}, {"memfd_secret", 447}, {"setxattrat", 463},
+        {"init_module", SYS_init_module}, {"kexec_load", SYS_kexec_load}, {"reboot", SYS_reboot},
+    };
+    for (unsigned i = 0; i < sizeof refused / sizeof *refused; i++)
+        if (syscall(refused[i].number, 0, 0, 0, 0, 0) != -1 || errno != EPERM) escaped("call", refused[i].name);
+    if (syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0) != -1 || errno != EPERM) escaped("clone", "NEWUSER");
+    if (syscall(435, 0, 0) != -1 || errno != ENOSYS) escaped("call", "clone3");
+    int families[] = {3, 17 /* PACKET */, 29 /* CAN */, 38 /* ALG */, 40 /* VSOCK */, 44 /* XDP */};
+    for (unsigned i = 0; i < sizeof families / sizeof *families; i++)
+        if (socket(families[i], SOCK_STREAM, 0) >= 0 || errno != EAFNOSUPPORT) escaped("socket", "family");
+#if defined __x86_64__
+    if (narrow(20 /* getpid */, 0, 0, 0) != -ENOSYS) escaped("call", "of i386");
+    if (syscall(0x40000000 | 39) != -1 || errno != ENOSYS) escaped("call", "of x32");
+#endif
+    char limit[16] = {0};
+    int fd = open("/proc/sys/user/max_user_namespaces", O_RDONLY);
+    if (read(fd, limit, sizeof limit - 1) < 1 || strcmp(limit, "0\n")) escaped("namespaces", limit);
+    if (open("/proc/sys/user/max_user_namespaces", O_WRONLY) >= 0) escaped("open", "max_user_namespaces");
+    /* What builds live on. */
+    int pair[2], status = 0;
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 || socket(AF_INET, SOCK_DGRAM, 0) < 0) exit(8);
+    pid_t child = fork();
+    if (child == 0) execl("/proc/self/exe", "attacks", "nothing", (char *)NULL);
+    if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status)) exit(7);
+    char from[4096], to[4096];
+    snprintf(from, sizeof from, "%s/file", out);
+    snprintf(to, sizeof to, "%s/sub", out);
+    if (mkdir(to, 0755) < 0 || link(from, "/build/linked") == 0) exit(6);
+    snprintf(to, sizeof to, "%s/sub/file", out);
+    if (rename(from, to) < 0 || link(to, from) < 0 || truncate(to, 3) < 0) exit(5);
+    puts("worked");
+}
+
+/* CVE-2024-27297 once more, from a builder with the network of the host: the
+ * handle arrives, and what is done with it must not matter. */
+static void hand_over(const char *name) {
+    int handle = open(out, O_RDWR | O_CREAT, 0644);
+    if (handle < 0 || write(handle, "made\n", 5) != 5) exit(9);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    strncpy(to.sun_path + 1, name, sizeof to.sun_path - 2);
+    socklen_t length = offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name);
+    if (connect(fd, (void *)&to, length) < 0) {
+        printf("not handed over: %s\n", strerror(errno));
+        return;
+    }
+    char control[CMSG_SPACE(sizeof(int))] = {0}, byte = 'x';
+    struct iovec data = {&byte, 1};
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &handle, sizeof handle);
+    if (sendmsg(fd, &message, 0) != 1) exit(9);
+    puts("handed over");
+}
+
+/* Directories as deep as the system lets them be, for whoever clears them. */
+static void abyss(int levels) {
+    const char *starts[] = {"/build", "/tmp"};
+    for (int start = 0; start < 2; start++) {
+        if (chdir(starts[start]) < 0) exit(9);
+        for (int i = 0; i < levels; i++) {
+            if (mkdir("d", 0755) < 0) break;
+            symlink("/etc", "link");
+            if (chdir("d") < 0) break;
+        }
+    }
+    make_out();
+}
+
+/* Control groups: what a builder can do to its own, from a namespace. */
+static void groups(void) {
+    make_out();
+    if (fork() == 0) {
+        if (unshare(CLONE_NEWUSER | CLONE_NEWNS | 0x02000000 /* NEWCGROUP */) < 0) _exit(0);
+        write_file("/proc/self/setgroups", "deny");
+        write_file("/proc/self/uid_map", "0 1000 1");
+        write_file("/proc/self/gid_map", "0 100 1");
+        mkdir("/build/group", 0755);
+        if (mount("none", "/build/group", "cgroup2", 0, NULL) == 0) {
+            if (open("/build/group/pids.max", O_WRONLY) >= 0) escaped("open", "pids.max");
+            if (open("/build/group/memory.max", O_WRONLY) >= 0) escaped("open", "memory.max");
+            if (access("/build/group/../pids.max", W_OK) == 0) escaped("above", "pids.max");
+            if (open("/build/group/release_agent", O_WRONLY) >= 0) escaped("open", "release_agent");
+        }
+        if (mount("none", "/build/group", "cgroup", 0, "pids") == 0) {
+            if (open("/build/group/release_agent", O_WRONLY) >= 0) escaped("open", "release_agent");
+            if (open("/build/group/pids.max", O_WRONLY) >= 0) escaped("open", "pids.max");
+            if (open("/build/group/tasks", O_WRONLY) >= 0) escaped("open", "tasks");
+        }
+        fflush(stdout);
+        _exit(0);
+    }
+    while (wait(NULL) > 0) {}
+}
+
 int main(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "";
     const char *argument = argc > 2 ? argv[2] : "0";
@@ -426,6 +584,14 @@ int main(int argc, char **argv) {
     else if (!strcmp(name, "deep")) deep(atoi(argument));
     else if (!strcmp(name, "many")) many(atoi(argument));
     else if (!strcmp(name, "names")) names();
+    else if (!strcmp(name, "bomb")) bomb();
+    else if (!strcmp(name, "hog")) hog(argument);
+    else if (!strcmp(name, "fill")) fill(argument, argc > 3 ? argv[3] : "/build");
+    else if (!strcmp(name, "hardened")) hardened();
+    else if (!strcmp(name, "hand-over")) hand_over(argument);
+    else if (!strcmp(name, "abyss")) abyss(atoi(argument));
+    else if (!strcmp(name, "groups")) groups();
+    else if (!strcmp(name, "nothing")) return 0;
     else exit(9);
     fflush(stdout);
     return 0;

@@ -20,7 +20,9 @@ mod arena;
 mod harness;
 mod leaving;
 mod outputs;
+mod published;
 mod reaching;
+mod taking;
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt as _;
@@ -174,6 +176,18 @@ fn attack(attacks: &Path) {
         ("modes", outputs::modes),
         ("environment", reaching::environment),
         ("endless output", leaving::endless_output),
+        ("fork bomb", taking::fork_bomb),
+        ("many processes", taking::many_processes),
+        ("memory", taking::memory),
+        ("shared memory", taking::shared_memory),
+        ("disk", taking::disk),
+        ("handed over output", published::handed_over_output),
+        ("unreachable while building", published::unreachable_while_building),
+        ("copied through links", published::copied_through_links),
+        ("cleared by name", published::cleared_by_name),
+        ("own builders", published::own_builders),
+        ("control groups", published::control_groups),
+        ("hardened", published::hardened),
     ];
     for (name, round) in rounds {
         let before = arena.fingerprint();

@@ -177,6 +177,7 @@ impl Build {
             shell: None,
             network: false,
             keep_failed: false,
+            hardened: false,
             round: 0,
             store_dir,
         };

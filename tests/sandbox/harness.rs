@@ -176,6 +176,7 @@ impl Place {
             shell: None,
             network: false,
             keep_failed: false,
+            hardened: false,
             round: 0,
             store_dir: StoreDir::default(),
         };

@@ -311,6 +311,22 @@ impl<'a> Finish<'a> {
     }
 }
 
+/// Copies a store object to where somebody else may do with it as they please.
+///
+/// # Errors
+/// What cannot be read or written, or is no store object.
+pub fn copy_object(
+    from: BorrowedFd<'_>,
+    name: &CStr,
+    to: BorrowedFd<'_>,
+    new_name: &CStr,
+) -> Result<(), BuildError> {
+    copy::copy(from, name, to, new_name, None).map_err(|stop| match stop {
+        Stop::Failed(error) => error,
+        Stop::Rejected(rejection) => BuildError::Job(rejection.to_string()),
+    })
+}
+
 /// What the content address of an output is made of, if it has one.
 const fn content<'s>(what: &Output, own: &'s StorePath) -> Option<Content<'s>> {
     match what {

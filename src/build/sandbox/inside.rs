@@ -12,17 +12,21 @@ use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount,
     mount_change, move_mount, open_tree, unmount,
 };
-use rustix::process::{Resource, Rlimit, chdir, fchdir, getrlimit, pivot_root, setrlimit, setsid};
+use rustix::process::{
+    Resource, Rlimit, WaitOptions, chdir, fchdir, getrlimit, pivot_root, setrlimit, setsid, waitpid,
+};
 use rustix::thread::{Gid, Uid, set_no_new_privs, set_thread_gid, set_thread_uid};
 
 use crate::build::builtin;
-use crate::sys::filter::{load_seccomp, scope_abstract_sockets};
+use crate::sys::filter::{Confinement, confine, load_seccomp};
 use crate::sys::mount::{Access, set_access};
 use crate::sys::namespace::copy_mounts;
 use crate::sys::network::loopback_up;
-use crate::sys::process::{add_personality, execve, leave_session_keyring, reset_signals};
+use crate::sys::process::{
+    Fork, ForkError, add_personality, execve, exit_now, fork, leave_session_keyring, reset_signals,
+};
 
-use super::plan::{Plan, Program, Source};
+use super::plan::{Errand, Plan, Program, Source};
 use super::{BUILDER_GID, BUILDER_UID};
 
 /// Options of the new `/dev/shm` (the default of `sandbox-dev-shm-size`).
@@ -70,6 +74,29 @@ pub fn run(plan: &Plan, trees: Trees, terminal: OwnedFd, mut supervisor: UnixStr
             run_builtin(plan, name)
         }
     }
+}
+
+/// Becomes the program of an errand. Only returns if that fails.
+pub fn run_errand(errand: &Errand, terminal: OwnedFd, mut supervisor: UnixStream) -> i32 {
+    let prepared = || {
+        setsid().map_err(failed("start a session"))?;
+        connect(terminal)?;
+        // Those who build for it have users of their own, who count.
+        let limit = Some(errand.guard.processes);
+        setrlimit(Resource::Nproc, Rlimit { current: limit, maximum: limit })
+            .map_err(failed("limit the number of processes"))?;
+        reset_signals();
+        Ok::<_, String>(())
+    };
+    if let Err(complaint) = prepared() {
+        let _ = supervisor.write_all(complaint.as_bytes());
+        return NOT_EXECUTED;
+    }
+    let errno = execve(&errand.program, &errand.arguments, &errand.environment);
+    let name = errand.program.to_string_lossy();
+    let complaint = format!("cannot run '{name}': {}", std::io::Error::from(errno));
+    let _ = supervisor.write_all(complaint.as_bytes());
+    NOT_EXECUTED
 }
 
 /// Writes to the builder's terminal.
@@ -121,6 +148,9 @@ fn prepare(
     mount_world(plan, trees)?;
     enter_root(plan)?;
     connect(terminal)?;
+    if plan.hardened {
+        forbid_user_namespaces()?;
+    }
 
     set_thread_gid(Gid::from_raw(BUILDER_GID)).map_err(failed("become the build group"))?;
     set_thread_uid(Uid::from_raw(BUILDER_UID)).map_err(failed("become the build user"))?;
@@ -128,12 +158,18 @@ fn prepare(
     chdir(&*plan.directory).map_err(failed("change to the build directory"))?;
     add_personality(plan.personality).map_err(failed("set the personality"))?;
     limit_core_dumps()?;
+    if plan.guard.group.is_none() {
+        limit_processes(plan.guard.processes)?;
+    }
     rustix::process::umask(Mode::from_raw_mode(UMASK));
     reset_signals();
     set_no_new_privs(true).map_err(failed("give up new privileges"))?;
-    if plan.scope_abstract_sockets {
-        scope_abstract_sockets().map_err(failed("scope abstract sockets"))?;
-    }
+    let confinement = Confinement {
+        abstract_sockets: plan.scope_abstract_sockets || plan.hardened,
+        signals: plan.hardened,
+        below: plan.hardened.then_some(c"/"),
+    };
+    confine(&confinement).map_err(failed("confine the builder with Landlock"))?;
     load_seccomp(&plan.filter).map_err(failed("load the system call filter"))
 }
 
@@ -177,13 +213,13 @@ fn mount_world(plan: &Plan, trees: Trees) -> Result<(), String> {
     attach(trees.store.as_fd(), &plan.store)?;
     for (bind, host) in plan.binds.iter().zip(trees.hosts) {
         let tree = match (&bind.source, host) {
-            (Source::Entry { directory, name }, _) => {
+            (Source::Entry { directory, name }, None) => {
                 let index = usize::try_from(*directory).unwrap_or(usize::MAX);
                 let directory = trees.directories.get(index).ok_or("the plan lacks a directory")?;
                 open(directory.as_fd(), name, OpenTreeFlags::AT_SYMLINK_NOFOLLOW)?
             }
-            (Source::Public(path), _) => open(CWD, path, OpenTreeFlags::empty())?,
-            (Source::Host(_), Some(tree)) => tree,
+            (Source::Public(path), None) => open(CWD, path, OpenTreeFlags::empty())?,
+            (_, Some(tree)) => tree,
             (Source::Host(path), None) => return Err(format!("no mount of '{}'", path.display())),
         };
         let wrong = |errno: Errno| format!("cannot mount '{}': {errno}", bind.target.display());
@@ -259,4 +295,38 @@ fn limit_core_dumps() -> Result<(), String> {
     let maximum = getrlimit(Resource::Core).maximum;
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum })
         .map_err(failed("limit core dumps"))
+}
+
+/// Limits processes and threads of the user that this process has become. Its
+/// user namespace is new, and the kernel (from 5.14 on) counts for each of
+/// them: nobody else counts. Proves first that it counts at all: it does not
+/// for root of the machine, by whatever number it is known here.
+fn limit_processes(limit: u64) -> Result<(), String> {
+    const DOING: &str = "limit the number of processes";
+    let before = getrlimit(Resource::Nproc);
+    let least = Rlimit { current: Some(1), maximum: before.maximum };
+    setrlimit(Resource::Nproc, least).map_err(failed(DOING))?;
+    match fork() {
+        Err(ForkError::System(Errno::AGAIN)) => {}
+        Err(error) => return Err(failed(DOING)(error)),
+        Ok(Fork::Child) => exit_now(0),
+        Ok(Fork::Parent(child)) => {
+            let _ = waitpid(Some(child), WaitOptions::empty());
+            return Err(
+                "no limit on processes holds for this user, and without one a builder could stop \
+                 the machine (run as an ordinary user, give root more user ids than its own, or \
+                 run in a control group that may be divided: systemd-run --scope -p Delegate=yes)"
+                    .to_owned(),
+            );
+        }
+    }
+    setrlimit(Resource::Nproc, Rlimit { current: Some(limit), maximum: Some(limit) })
+        .map_err(failed(DOING))
+}
+
+/// Nobody in the builder's user namespace can make another one. To be called
+/// while this process still has all rights in it.
+fn forbid_user_namespaces() -> Result<(), String> {
+    std::fs::write("/proc/sys/user/max_user_namespaces", "0")
+        .map_err(failed("forbid user namespaces"))
 }

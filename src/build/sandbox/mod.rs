@@ -16,7 +16,9 @@ pub mod place;
 pub mod plan;
 pub mod root;
 pub mod session;
+pub mod shuffled;
 pub mod supervisor;
+pub mod watcher;
 
 /// The hidden first argument that makes this program the supervisor of a
 /// sandbox. `main` looks for it before anything else.

@@ -19,6 +19,17 @@ pub struct Bind {
     pub source: Source,
     /// Writes fail, whoever owns what is mounted.
     pub read_only: bool,
+    /// Mounted is a copy in memory, its entries made in an order of ours.
+    pub shuffled: Option<Shuffle>,
+}
+
+/// How a directory is copied into memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shuffle {
+    /// What the order of its entries is drawn from.
+    pub seed: u64,
+    /// Bytes that the copy may grow to.
+    pub bytes: u64,
 }
 
 /// Where a mount comes from.
@@ -54,6 +65,27 @@ pub enum Program {
     },
 }
 
+/// What the builder may take of the machine, as far as the kernel does not
+/// see to it by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Guard {
+    /// Processes and threads at once.
+    pub processes: u64,
+    /// Whether nothing but the user's limit holds that number, so that what
+    /// reaches it has to be noticed.
+    pub watch_processes: bool,
+    /// A control group for the builder to be put into.
+    pub group: Option<PathBuf>,
+    /// Bytes of memory, unless a control group sees to it.
+    pub memory: Option<u64>,
+    /// Bytes on disk.
+    pub disk: Option<u64>,
+    /// The directories that count as its disk.
+    pub watched: Vec<PathBuf>,
+    /// Whose files there count, as the supervisor sees it; everybody's if none.
+    pub uid: Option<u32>,
+}
+
 /// Everything the supervisor has to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -83,6 +115,10 @@ pub struct Plan {
     pub program: Program,
     /// `name=value`, in order.
     pub environment: Vec<CString>,
+    /// What it may take.
+    pub guard: Guard,
+    /// Whether it is held tighter than its world says.
+    pub hardened: bool,
 }
 
 /// A plan that does not read back; only a defect of this program makes one.
@@ -167,6 +203,30 @@ impl<'a> Reader<'a> {
     }
 }
 
+impl Guard {
+    fn encode(&self, out: &mut Writer) {
+        out.number(self.processes);
+        out.number(u64::from(self.watch_processes));
+        out.list(self.group.as_slice(), |out, path| out.path(path));
+        out.list(self.memory.as_slice(), |out, bytes| out.number(*bytes));
+        out.list(self.disk.as_slice(), |out, bytes| out.number(*bytes));
+        out.list(&self.watched, |out, path| out.path(path));
+        out.list(self.uid.as_slice(), |out, uid| out.number(u64::from(*uid)));
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Self, PlanError> {
+        Ok(Self {
+            processes: input.number()?,
+            watch_processes: input.flag()?,
+            group: input.list(Reader::path)?.pop(),
+            memory: input.list(Reader::number)?.pop(),
+            disk: input.list(Reader::number)?.pop(),
+            watched: input.list(Reader::path)?,
+            uid: input.list(Reader::small)?.pop(),
+        })
+    }
+}
+
 impl Plan {
     /// Writes the plan down.
     #[must_use]
@@ -193,6 +253,10 @@ impl Plan {
                 }
             }
             out.number(u64::from(bind.read_only));
+            out.list(bind.shuffled.as_slice(), |out, shuffle| {
+                out.number(shuffle.seed);
+                out.number(shuffle.bytes);
+            });
         });
         out.number(u64::from(self.private_network));
         out.number(u64::from(self.uid));
@@ -218,6 +282,8 @@ impl Plan {
             }
         }
         out.list(&self.environment, |out, variable| out.bytes(variable.as_bytes()));
+        self.guard.encode(&mut out);
+        out.number(u64::from(self.hardened));
         out.0
     }
 
@@ -241,6 +307,11 @@ impl Plan {
                         _ => return Err(PlanError),
                     },
                     read_only: input.flag()?,
+                    shuffled: input
+                        .list(|input| {
+                            Ok(Shuffle { seed: input.number()?, bytes: input.number()? })
+                        })?
+                        .pop(),
                 })
             })?,
             private_network: input.flag()?,
@@ -266,8 +337,52 @@ impl Plan {
                 _ => return Err(PlanError),
             },
             environment: input.list(Reader::c_string)?,
+            guard: Guard::decode(&mut input)?,
+            hardened: input.flag()?,
         };
         if input.0.is_empty() { Ok(plan) } else { Err(PlanError) }
+    }
+}
+
+/// A program of the host that the supervisor runs on our behalf: whatever it
+/// starts ends with it. It has a `/proc` of its own and else sees what we see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Errand {
+    /// The absolute path of the program.
+    pub program: CString,
+    /// Its arguments, the zeroth included.
+    pub arguments: Vec<CString>,
+    /// `name=value`, all of them.
+    pub environment: Vec<CString>,
+    /// What it and all it starts may take.
+    pub guard: Guard,
+}
+
+impl Errand {
+    /// Writes the errand down.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.bytes(self.program.as_bytes());
+        out.list(&self.arguments, |out, argument| out.bytes(argument.as_bytes()));
+        out.list(&self.environment, |out, variable| out.bytes(variable.as_bytes()));
+        self.guard.encode(&mut out);
+        out.0
+    }
+
+    /// Reads an errand back.
+    ///
+    /// # Errors
+    /// Bytes that [`Errand::encode`] did not write.
+    pub fn decode(bytes: &[u8]) -> Result<Self, PlanError> {
+        let mut input = Reader(bytes);
+        let errand = Self {
+            program: input.c_string()?,
+            arguments: input.list(Reader::c_string)?,
+            environment: input.list(Reader::c_string)?,
+            guard: Guard::decode(&mut input)?,
+        };
+        if input.0.is_empty() { Ok(errand) } else { Err(PlanError) }
     }
 }
 
@@ -295,16 +410,19 @@ mod tests {
                     target: "bin/sh".into(),
                     source: Source::Host("/bin/busybox".into()),
                     read_only: true,
+                    shuffled: None,
                 },
                 Bind {
                     target: "dev/null".into(),
                     source: Source::Public("/dev/null".into()),
                     read_only: false,
+                    shuffled: Some(Shuffle { seed: 7, bytes: u64::MAX }),
                 },
                 Bind {
                     target: "nix/store/x".into(),
                     source: Source::Entry { directory: 1, name: "x".into() },
                     read_only: false,
+                    shuffled: Some(Shuffle { seed: 7, bytes: u64::MAX }),
                 },
             ],
             private_network: true,
@@ -316,6 +434,16 @@ mod tests {
             directory: c"/build".into(),
             program,
             environment: vec![c"A=\xff\n".into(), c"B=".into()],
+            guard: Guard {
+                processes: 100,
+                watch_processes: true,
+                group: Some("/sys/fs/cgroup/x".into()),
+                memory: None,
+                disk: Some(1 << 40),
+                watched: vec!["/a".into(), "/b".into()],
+                uid: Some(7),
+            },
+            hardened: true,
         }
     }
 
@@ -331,6 +459,21 @@ mod tests {
             for end in 0..bytes.len() {
                 assert_eq!(Plan::decode(&bytes[..end]), Err(PlanError), "{end}");
             }
+        }
+    }
+
+    #[test]
+    fn errands_read_back() {
+        let errand = Errand {
+            program: c"/bin/x".into(),
+            arguments: vec![c"x".into(), c"".into()],
+            environment: vec![c"A=b".into()],
+            guard: Guard { processes: 3, ..Guard::default() },
+        };
+        let bytes = errand.encode();
+        assert_eq!(Errand::decode(&bytes).as_ref(), Ok(&errand));
+        for end in 0..bytes.len() {
+            assert_eq!(Errand::decode(&bytes[..end]), Err(PlanError), "{end}");
         }
     }
 

@@ -13,12 +13,13 @@ use crate::build::environment::{BuildFile, os_name};
 use crate::build::job::BuildJob;
 use crate::build::outcome::BuildError;
 use crate::build::users::BuildUser;
+use crate::build::variation::Variation;
 use crate::state::BuildDir;
 use crate::state::remove::remove_tree;
 use crate::sys::namespace::RootKind;
 
 use super::place::{Place, open_directory};
-use super::plan::{Bind, Source};
+use super::plan::{Bind, Shuffle, Source};
 
 /// Device nodes of the host that every builder has.
 const DEVICES: [&str; 6] = ["full", "null", "random", "tty", "urandom", "zero"];
@@ -56,6 +57,8 @@ pub struct Request<'a> {
     pub kind: RootKind,
     /// Whether the builder gets the network of the host.
     pub network: bool,
+    /// What is otherwise because this is a repetition.
+    pub variation: &'a Variation,
 }
 
 /// A root directory, and what has to be mounted in it.
@@ -256,6 +259,7 @@ impl RootDirectory {
         let mut mounts = Mounts::default();
         let build = mounts.source(request.state, &build_directory(request.top))?;
         mounts.add("build", build, false);
+        mounts.shuffle(request.variation.build);
         for device in self.shape.devices() {
             let source = Source::Public(Path::new("/dev").join(device));
             mounts.add(Path::new("dev").join(device), source, false);
@@ -321,6 +325,9 @@ impl RootDirectory {
             }
             let source = mounts.source(request.state, host)?;
             mounts.add(target.clone(), source, self.shape.single);
+            if directory {
+                mounts.shuffle(request.variation.input(path));
+            }
             self.mount_points.insert(target, directory);
         }
         for (target, directory) in left {
@@ -376,7 +383,15 @@ struct Mounts {
 
 impl Mounts {
     fn add(&mut self, target: impl Into<PathBuf>, source: Source, read_only: bool) {
-        self.binds.push(Bind { target: target.into(), source, read_only });
+        let shuffled = None;
+        self.binds.push(Bind { target: target.into(), source, read_only, shuffled });
+    }
+
+    /// Has what was added last come as a copy in memory.
+    fn shuffle(&mut self, how: Option<Shuffle>) {
+        if let Some(bind) = self.binds.last_mut() {
+            bind.shuffled = how;
+        }
     }
 
     /// An input's place as an entry of a directory that many inputs share.

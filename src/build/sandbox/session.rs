@@ -22,8 +22,8 @@ use crate::build::pty::Terminal;
 use crate::sys::spawn::{self, Image};
 
 use super::SUPERVISOR_ARGUMENT;
-use super::plan::Plan;
-use super::supervisor::{END, Message, PLAN};
+use super::plan::{Errand, Plan};
+use super::supervisor::{END, ERRAND, Message, PLAN};
 
 /// How long the supervisor may take to end a builder. The kernel has to tear
 /// down every process and mount of it; more means that something is stuck.
@@ -79,19 +79,19 @@ impl Supervisor {
     }
 
     /// Hands over a build.
-    fn send(&self, plan: &Plan, terminal: OwnedFd) -> std::io::Result<()> {
+    fn send(&self, kind: u8, bytes: &[u8], terminal: OwnedFd) -> std::io::Result<()> {
         let handles = [terminal.as_fd()];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         if !ancillary.push(SendAncillaryMessage::ScmRights(&handles)) {
             return Err(ErrorKind::OutOfMemory.into());
         }
-        let announcement = [IoSlice::new(&[PLAN])];
+        let kind = [kind];
+        let announcement = [IoSlice::new(&kind)];
         sendmsg(&self.control, &announcement, &mut ancillary, SendFlags::NOSIGNAL)?;
-        let bytes = plan.encode();
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         (&self.control).write_all(&length.to_le_bytes())?;
-        (&self.control).write_all(&bytes)
+        (&self.control).write_all(bytes)
     }
 
     /// Runs the plan to its end. Answers also how long the builder took.
@@ -106,10 +106,36 @@ impl Supervisor {
         limits: &Limits,
         log: &mut LogWriter,
     ) -> Result<(End, Duration), BuildError> {
+        self.supervise(PLAN, &plan.encode(), terminal, limits, log)
+    }
+
+    /// Runs a program of the host to its end. The supervisor is to be dropped
+    /// then, and everything that the program has left ends with it.
+    ///
+    /// # Errors
+    /// When the program could not be run.
+    pub fn run_errand(
+        self,
+        errand: &Errand,
+        terminal: Terminal,
+        limits: &Limits,
+        log: &mut LogWriter,
+    ) -> Result<(End, Duration), BuildError> {
+        self.supervise(ERRAND, &errand.encode(), terminal, limits, log)
+    }
+
+    fn supervise(
+        &self,
+        kind: u8,
+        bytes: &[u8],
+        terminal: Terminal,
+        limits: &Limits,
+        log: &mut LogWriter,
+    ) -> Result<(End, Duration), BuildError> {
         let Terminal { master, slave } = terminal;
         let started = Instant::now();
         // If this fails the supervisor has died, and its silence says so below.
-        let _ = self.send(plan, slave);
+        let _ = self.send(kind, bytes, slave);
         let mut watch = Watch {
             control: &self.control,
             master,
@@ -127,6 +153,7 @@ impl Supervisor {
         let end = match (message, watch.stopped) {
             (Message::Failed(why), _) => return Err(BuildError::Setup(why)),
             (_, Some(reason)) => End::Failure(reason),
+            (Message::Stopped(breach), None) => End::Failure(breach.reason(limits)),
             (Message::Exited(0), None) => End::Success,
             (Message::Exited(code), None) => End::Failure(FailureReason::ExitCode(code)),
             (Message::Killed(signal), None) => End::Failure(FailureReason::Signal(signal)),

@@ -194,6 +194,8 @@ mod tests {
             built_on: BTreeSet::new(),
             reads: reads.iter().map(|name| path(&format!("{name}.drv"))).collect(),
             production: Production::Built,
+
+            rounds: Vec::new(),
             outputs: vec![OutputFacts {
                 name: "out".into(),
                 path: Some(path(name)),

@@ -108,6 +108,8 @@ mod tests {
             built_on: BTreeSet::new(),
             reads: BTreeSet::new(),
             production: Production::Built,
+
+            rounds: Vec::new(),
             outputs: vec![OutputFacts {
                 name: "out".into(),
                 path: Some(path("x")),

@@ -2,7 +2,7 @@
 
 use super::facts::Rebuild;
 use super::siblings::mixed;
-use super::verdicts::{REPRODUCES, verdicts};
+use super::verdicts::{OutputVerdict, REPRODUCES, verdicts};
 use crate::check::{Coverage, Examination, NotRun, Subject};
 use crate::nix::store_path::StoreDir;
 
@@ -20,6 +20,7 @@ pub fn examine(rebuild: &Rebuild, store_dir: &StoreDir, local_store_asked: bool)
         coverage: Coverage::default(),
     };
     for judged in verdicts(rebuild, store_dir) {
+        examine_rounds(&judged, &mut examination);
         if judged.is_asked() {
             let (verdict, status) = (judged.verdict(), judged.word().to_owned());
             examination.subjects.push(Subject { id: judged.id, verdict, status });
@@ -61,6 +62,18 @@ pub fn examine(rebuild: &Rebuild, store_dir: &StoreDir, local_store_asked: bool)
     }
     examination.sort();
     examination
+}
+
+/// What came of building an output again, if that was asked for.
+fn examine_rounds(judged: &OutputVerdict<'_>, examination: &mut Examination) {
+    let Some(stability) = &judged.stability else { return };
+    let coverage = &mut examination.coverage;
+    coverage.asked += 1;
+    match stability.open(&judged.id) {
+        Some(open) => coverage.inconclusive.push(open),
+        None => coverage.answered += 1,
+    }
+    examination.findings.extend(stability.finding(&judged.id, &judged.output.claims));
 }
 
 /// A count as reports carry it.
@@ -113,6 +126,7 @@ mod tests {
             reads: BTreeSet::new(),
             chain: None,
             production,
+            rounds: Vec::new(),
             outputs: vec![OutputFacts {
                 name: "out".into(),
                 path: Some(path("x")),

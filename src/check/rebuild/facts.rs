@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::canary::Canary;
 use super::claim::{Claim, Contents};
 use super::judge::Basis;
+use super::rounds::RoundFacts;
 use crate::check::{Finding, Inconclusive, Reason};
 use crate::nix::store_path::StorePath;
 
@@ -36,6 +38,8 @@ pub struct Rebuild {
     /// Derivations below fixed outputs: they only fetch what is known by its
     /// hash, and are no part of the closure that is judged.
     pub fetchers: u64,
+    /// Whether this run saw what was put before it.
+    pub canary: Option<Canary>,
 }
 
 /// A random sample of a closure.
@@ -123,6 +127,8 @@ pub struct DerivationFacts {
     pub reads: BTreeSet<StorePath>,
     /// What came of building it.
     pub production: Production,
+    /// What came of building it again.
+    pub rounds: Vec<RoundFacts>,
     /// Its outputs, by name.
     pub outputs: Vec<OutputFacts>,
     /// A second build on what this run made of its inputs, if that is not what

@@ -8,12 +8,14 @@
 
 pub mod answer;
 pub mod blame;
+pub mod canary;
 pub mod chain;
 pub mod claim;
 pub mod contrast;
 pub mod examine;
 pub mod facts;
 pub mod judge;
+pub mod rounds;
 pub mod rules;
 pub mod sampled;
 pub mod siblings;

@@ -91,8 +91,16 @@ pub static MIXED_SIBLINGS: Rule = Rule {
     remedy: "ask the cache's operator to build the derivation anew and to publish all outputs of that one build",
 };
 
+/// Builds of one derivation give different outputs.
+pub static UNSTABLE_OUTPUT: Rule = Rule {
+    id: "unstable-output",
+    level: Level::Error,
+    summary: "building the same derivation again gives another output",
+    remedy: "find what the build takes from its surroundings (time, order, number of cores) and fix it; no comparison with a cache means anything before",
+};
+
 /// All rules of this command.
-pub static ALL: [&Rule; 11] = [
+pub static ALL: [&Rule; 12] = [
     &OUTPUT_DIFFERS,
     &FORGED_SIGNATURE,
     &MALFORMED_NARINFO,
@@ -104,6 +112,7 @@ pub static ALL: [&Rule; 11] = [
     &WRONG_OUTPUT_PATH,
     &FIXED_OUTPUT_MISMATCH,
     &MIXED_SIBLINGS,
+    &UNSTABLE_OUTPUT,
 ];
 
 /// The finding for a bad signature under a trusted name.

@@ -244,10 +244,13 @@ mod tests {
             built_on: BTreeSet::new(),
             reads: BTreeSet::new(),
             production: Production::Built,
+
+            rounds: Vec::new(),
             outputs: outputs.collect(),
             chain: again.map(|again| ChainBuild {
                 diverged: BTreeSet::new(),
                 production: Production::Built,
+
                 outputs: again
                     .iter()
                     .map(|(name, seed)| ((*name).to_owned(), (path(name), made(name, *seed))))

@@ -2,14 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::canary::Canary;
 use super::claim::{Claim, Contents, Standing};
 use super::facts::{DerivationFacts, OutputFacts, Production, Rebuild, Role};
 use super::judge::{Basis, OutputStatus, forgeries, judge};
+use super::rounds::Stability;
 use crate::check::{Finding, Inconclusive, Reason, Verdict};
 use crate::nix::store_path::{StoreDir, StorePath};
 
 /// The check that every output of a target undergoes.
 pub const REPRODUCES: &str = "reproduces";
+
+/// The status of an output that a claim confirms and another build does not.
+const UNSTABLE: &str = "unstable";
 
 /// What came of one output.
 #[derive(Debug, Clone)]
@@ -26,6 +31,8 @@ pub struct OutputVerdict<'a> {
     pub findings: Vec<Finding>,
     /// Why there is no answer, if there is none.
     pub open: Option<Inconclusive>,
+    /// What came of building it again, if it was.
+    pub stability: Option<Stability>,
 }
 
 impl OutputVerdict<'_> {
@@ -38,12 +45,42 @@ impl OutputVerdict<'_> {
     /// The answer.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        self.status.map_or(Verdict::Inconclusive, OutputStatus::verdict)
+        let verdict = self.status.map_or(Verdict::Inconclusive, OutputStatus::verdict);
+        match &self.stability {
+            Some(stability) if !stability.is_stable() => Verdict::Fail,
+            Some(stability) if verdict == Verdict::Pass && !stability.missing.is_empty() => {
+                Verdict::Inconclusive
+            }
+            _ => verdict,
+        }
+    }
+
+    /// The same without its pass: the run that gave it has been shown not to see
+    /// what is in front of it. What failed stays failed.
+    fn distrusted(mut self, why: &str) -> Self {
+        if self.status.is_some_and(|status| status.verdict() == Verdict::Pass) {
+            self.status = None;
+            self.open = Some(Inconclusive {
+                subject: self.id.clone(),
+                check: REPRODUCES.to_owned(),
+                reason: Reason::CanaryFailed,
+                detail: why.to_owned(),
+            });
+        }
+        self
     }
 
     /// The word for it.
     #[must_use]
     pub fn word(&self) -> &'static str {
+        let passed = self.status.is_some_and(|status| status.verdict() == Verdict::Pass);
+        if let Some(stability) = self.stability.as_ref().filter(|_| passed) {
+            match stability.missing.first() {
+                _ if !stability.is_stable() => return UNSTABLE,
+                Some((_, reason, _)) => return reason.name(),
+                None => {}
+            }
+        }
         match (self.status, &self.open) {
             (Some(status), _) => status.name(),
             (None, Some(open)) => open.reason.name(),
@@ -57,6 +94,7 @@ impl OutputVerdict<'_> {
 pub fn verdicts<'a>(rebuild: &'a Rebuild, store_dir: &StoreDir) -> Vec<OutputVerdict<'a>> {
     let names = Names::of(rebuild, store_dir);
     let strayed = strayed(rebuild);
+    let untrusted = rebuild.canary.as_ref().and_then(Canary::failure);
     let mut verdicts = Vec::new();
     for derivation in &rebuild.derivations {
         let astray = derivation.built_on.iter().find_map(|path| strayed.get_key_value(path));
@@ -70,7 +108,13 @@ pub fn verdicts<'a>(rebuild: &'a Rebuild, store_dir: &StoreDir) -> Vec<OutputVer
         for output in &derivation.outputs {
             let id = names.name(derivation, output);
             let (status, findings, open) = outcome(derivation, output, &id, blocked.as_deref());
-            verdicts.push(OutputVerdict { derivation, output, id, status, findings, open });
+            let stability = Stability::of(derivation, output);
+            let judged =
+                OutputVerdict { derivation, output, id, status, findings, open, stability };
+            verdicts.push(match &untrusted {
+                Some(why) => judged.distrusted(why),
+                None => judged,
+            });
         }
     }
     verdicts

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::shelf::{Assembly, Shelf, lack};
+use crate::build::rounds::{self, Round};
 use crate::build::{
     BuildError, BuildJob, BuildOutcome, Built, BuiltOutput, Executor, Failed, FailureReason,
     Limits, Surroundings, World, schedule,
@@ -37,6 +38,10 @@ pub struct BuildSettings {
     pub network: bool,
     /// Whether failed build directories stay.
     pub keep_failed: bool,
+    /// Whether builders get less than their world has.
+    pub hardened: bool,
+    /// How often each target is built.
+    pub rounds: u32,
     /// How many builds run at once.
     pub jobs: NonZeroUsize,
 }
@@ -57,6 +62,8 @@ pub struct Done {
     pub surroundings: Option<Surroundings>,
     /// A fixed output with the wrong hash.
     pub finding: Option<Finding>,
+    /// What came of building it again.
+    pub rounds: Vec<Round>,
     /// What is ours to say of it: log, time, kept directory.
     pub run: RunFacts,
     /// Our own failure.
@@ -85,6 +92,7 @@ impl Done {
             resolved: None,
             surroundings: None,
             finding: None,
+            rounds: Vec::new(),
             run: RunFacts::default(),
             trouble: None,
             room: None,
@@ -106,6 +114,8 @@ pub struct Builds<'a> {
     pub store_dir: &'a StoreDir,
     /// Where progress is shown.
     pub progress: &'a Progress,
+    /// Whether a derivation is built as often as the settings say, not once.
+    pub repeated: &'a (dyn Fn(&StorePath) -> bool + Sync),
     /// Whether an output has to be looked at when everything is built.
     pub looked_at: &'a (dyn Fn(&BuiltOutput) -> bool + Sync),
 }
@@ -209,7 +219,13 @@ impl Builds<'_> {
             }
             self.assembly().job(drv_path, &shared.shelf)?
         };
-        Ok(self.perform(&job))
+        let mut done = self.perform(&job);
+        if let Some(first) = done.run.duration.filter(|_| (self.repeated)(drv_path)) {
+            let item = self.progress.item(drv_path.name());
+            done.rounds = rounds::repeat(self.executor, &job, first, self.settings.rounds);
+            drop(item);
+        }
+        Ok(done)
     }
 
     /// How jobs are made.
@@ -248,13 +264,7 @@ impl Builds<'_> {
     }
 
     fn failed(&self, drv_path: &StorePath, failed: Failed) -> Done {
-        let reason = match &failed.reason {
-            FailureReason::Timeout(_)
-            | FailureReason::Silent(_)
-            | FailureReason::LogTooLarge(_) => Reason::LimitReached,
-            FailureReason::Unsupported(_) => Reason::Unsupported,
-            _ => Reason::BuildFailed,
-        };
+        let reason = reason(&failed.reason);
         let finding = match &failed.reason {
             FailureReason::HashMismatch { output, expected, found } => Some(
                 Finding::new(
@@ -287,6 +297,16 @@ fn resolved_path(job: &BuildJob) -> Option<StorePath> {
     derivation.drv_path(name, &job.store_dir).ok()
 }
 
+/// The answer of the closed list that a failure amounts to.
+#[must_use]
+pub const fn reason(failure: &FailureReason) -> Reason {
+    match failure {
+        limit if limit.is_limit() => Reason::LimitReached,
+        FailureReason::Unsupported(_) => Reason::Unsupported,
+        _ => Reason::BuildFailed,
+    }
+}
+
 fn succeeded(built: Built) -> Done {
     Done {
         production: Production::Built,
@@ -295,6 +315,7 @@ fn succeeded(built: Built) -> Done {
         resolved: None,
         surroundings: Some(built.surroundings),
         finding: None,
+        rounds: Vec::new(),
         run: RunFacts { log: Some(built.log.path), duration: Some(built.duration), kept: None },
         trouble: None,
         room: built.room,

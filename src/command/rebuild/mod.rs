@@ -6,7 +6,9 @@
 
 mod baseline;
 mod builds;
+mod canary;
 mod closure;
+mod executors;
 mod gathered;
 mod outcome;
 mod own_chain;
@@ -20,7 +22,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use self::builds::Builds;
+use self::canary::{Trial, nonce};
 use self::closure::Scope;
+use self::executors::Chosen;
 use self::gathered::Gathering;
 use self::outcome::{Outcome, kept_differences, run_facts};
 use self::own_chain::{OwnChain, is_read_otherwise};
@@ -30,7 +34,7 @@ use self::targets::Reading;
 use super::cli::RebuildArgs;
 use super::sources::Sources;
 use super::{Environment, ToolError};
-use crate::build::{self, BuiltOutput, Executor, Recorded, SandboxExecutor};
+use crate::build::{self, BuiltOutput, Executor, Recorded};
 use crate::check::rebuild::{examine, rules};
 use crate::gather::answers::Answers;
 use crate::gather::differing::{self, Differing};
@@ -113,23 +117,36 @@ pub fn run(
     let gathered = questions.install(|| gathering.run(&scope.wanted))?;
 
     let shell = find_shell(args, environment, &sources, &gathered)?;
-    let settings = settings(args, environment, shell.as_ref())?;
-    let executor = SandboxExecutor::new(&state, SELF.into())
-        .map_err(|error| ToolError::failed("prepare the sandbox", error))?;
+    let settings = settings(args, environment, shell.as_ref(), &state)?;
+    let derivations = |path: &StorePath| graph.get(path).cloned();
+    let chosen = Chosen::new(args, environment, &state, SELF.into(), &derivations)?;
+    let executor = chosen.executor();
+    let local = sources.local.is_some();
+    let canary = Trial {
+        executor,
+        settings: &settings,
+        client: &sources.client,
+        judge: &|rebuild| examine(rebuild, &store_dir, local),
+        state: &state,
+        store_dir: &store_dir,
+        nonce: nonce(environment),
+    }
+    .run();
     let looked_at = |output: &BuiltOutput| {
         is_read_otherwise(&gathered.objects, output)
             || differing::is_claimed_otherwise(&output.path, output.nar_hash, &answers)
     };
-    let circumstances = format!("{} {}", build::recorded::program(), executor.root_kind());
+    let circumstances = format!("{} {}", build::recorded::program(), chosen.described());
     *record = resume::open(args, environment, &state, &circumstances, &targets.paths)?;
     let read: BTreeSet<StorePath> = gathered.plan.needs().into_values().flatten().collect();
     let needed =
         |drv_path: &StorePath, output: &BuiltOutput| read.contains(drv_path) || looked_at(output);
     let recorded =
-        record.as_ref().map(|run| Recorded::new(&executor, &state, run, &circumstances, &needed));
+        record.as_ref().map(|run| Recorded::new(executor, &state, run, &circumstances, &needed));
     let recorded = recorded.as_ref();
-    let executor: &dyn Executor = recorded.map_or(&executor, |recorded| recorded);
+    let executor: &dyn Executor = recorded.map_or(executor, |recorded| recorded);
     let builds = Builds {
+        repeated: &|drv_path| scope.wanted.contains(drv_path),
         looked_at: &looked_at,
         executor,
         graph: &graph,
@@ -178,7 +195,11 @@ pub fn run(
     rebuild.findings.extend(targets.findings);
     rebuild.unanswered.extend(targets.unanswered);
     rebuild.findings.extend(findings);
-    let mut examination = examine(&rebuild, &store_dir, sources.local.is_some());
+    if let Some(why) = canary.failure() {
+        rebuild.remarks.push(format!("nothing that this run calls equal counts: {why}"));
+    }
+    rebuild.canary = Some(canary);
+    let mut examination = examine(&rebuild, &store_dir, local);
     if examination.findings.iter().any(|finding| finding.rule == &rules::OUTPUT_DIFFERS) {
         rebuild.other_worlds = other_worlds(settings.world);
     }
@@ -193,7 +214,7 @@ pub fn run(
     let second = again.values().filter_map(|again| again.trouble.as_ref());
     report.troubles.extend(first.chain(second).map(|error| Trouble::from_error(error)));
     report.troubles.extend(picture.and_then(|picture| picture.write(&rebuild, &store_dir)));
-    report.run = run_facts(&done, executor.name());
+    report.run = run_facts(&done, executor.name(), &settings.limits);
     report.run.insert("differences".to_owned(), kept_differences(&rebuild));
     resume::tell(&mut report.run, recorded);
     Ok(report)

@@ -7,15 +7,18 @@ use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::super::sources::Sources;
-use super::builds::Done;
+use super::builds::{Done, reason};
 use super::closure::nearest;
 use super::gathered::Gathered;
 use super::own_chain::Again;
-use crate::build::RootKind;
+use crate::build::limits::Mechanism;
+use crate::build::rounds::{Round, RoundEnd};
+use crate::build::{BuiltOutput, Limits, RootKind};
 use crate::check::Reason;
 use crate::check::rebuild::facts::{
     DerivationFacts, InputFacts, Origin, OutputFacts, Production, Rebuild, Role, SandboxFacts,
 };
+use crate::check::rebuild::rounds::RoundFacts;
 use crate::check::rebuild::{Basis, Contents};
 use crate::gather::answers::Answers;
 use crate::gather::claims::{self, Ids};
@@ -156,6 +159,9 @@ impl Outcome<'_> {
                 detail: "its derivation could not be used".to_owned(),
                 tail: Vec::new(),
             }),
+            rounds: done
+                .map(|done| done.rounds.iter().map(repetition).collect())
+                .unwrap_or_default(),
             outputs,
         };
         (facts, collected)
@@ -219,6 +225,23 @@ impl Outcome<'_> {
     }
 }
 
+/// What came of one repetition.
+fn repetition(round: &Round) -> RoundFacts {
+    let outputs = match &round.end {
+        RoundEnd::Outputs(outputs) => {
+            let contents = |output: &BuiltOutput| Contents {
+                nar_hash: output.nar_hash,
+                nar_size: output.nar_size,
+                references: output.references.clone(),
+            };
+            Ok(outputs.iter().map(|(name, output)| (name.clone(), contents(output))).collect())
+        }
+        RoundEnd::Failed(why) => Err((reason(why), why.to_string())),
+        RoundEnd::Error(error) => Err((Reason::Environment, error.to_string())),
+    };
+    RoundFacts { round: round.number, varied: round.varied.clone(), outputs }
+}
+
 /// How files are kept apart from the builder, in words.
 fn ownership(kind: RootKind) -> String {
     match kind {
@@ -240,7 +263,11 @@ fn basis(derivation: &Derivation) -> Basis {
 
 /// What only this run can say: logs, times, kept directories.
 #[must_use]
-pub fn run_facts(done: &BTreeMap<StorePath, Done>, executor: &str) -> Map<String, Value> {
+pub fn run_facts(
+    done: &BTreeMap<StorePath, Done>,
+    executor: &str,
+    limits: &Limits,
+) -> Map<String, Value> {
     let builds: Map<String, Value> = done
         .iter()
         .map(|(drv_path, done)| {
@@ -254,6 +281,16 @@ pub fn run_facts(done: &BTreeMap<StorePath, Done>, executor: &str) -> Map<String
         .collect();
     let mut run = Map::new();
     run.insert("executor".to_owned(), executor.into());
+    let surroundings = done.values().filter_map(|done| done.surroundings.as_ref());
+    if let Some(held) = surroundings.map(|found| found.held).next() {
+        let limit = |limit: Option<u64>, by: Mechanism| json!({ "limit": limit, "by": by.name() });
+        let held = json!({
+            "processes": limit(Some(limits.max_processes), held.processes),
+            "memory": limit(limits.max_memory, held.memory),
+            "disk": limit(limits.max_disk, held.disk),
+        });
+        run.insert("limits".to_owned(), held);
+    }
     run.insert("builds".to_owned(), builds.into());
     run
 }

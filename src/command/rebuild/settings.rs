@@ -8,9 +8,11 @@ use super::super::sources::Sources;
 use super::super::{Environment, ToolError};
 use super::builds::BuildSettings;
 use super::gathered::Gathered;
+use crate::build::limits::Spare;
 use crate::build::{Limits, World};
 use crate::check::rebuild::facts::WorldFact;
 use crate::gather::shell::{self, Shell};
+use crate::state::StateDir;
 
 /// What stands for no shell in `--shell`.
 const NO_SHELL: &str = "none";
@@ -49,11 +51,13 @@ pub fn settings(
     args: &RebuildArgs,
     environment: &Environment,
     shell: Option<&Shell>,
+    state: &StateDir,
 ) -> Result<BuildSettings, ToolError> {
     let name = args.world.name();
     let world = World::by_name(name)
         .ok_or_else(|| ToolError::Usage(format!("there is no world '{name}'")))?;
     let parallelism = NonZeroUsize::new(environment.parallelism).unwrap_or(NonZeroUsize::MIN);
+    let spare = Spare::here(state.root(), parallelism.get());
     Ok(BuildSettings {
         world,
         cores: args.cores.unwrap_or_else(|| u32::try_from(parallelism.get()).unwrap_or(1)),
@@ -61,10 +65,15 @@ pub fn settings(
             timeout: args.timeout.map(Duration::from_secs),
             max_silent: args.max_silent_time.map(Duration::from_secs),
             max_log_bytes: args.max_log_size,
+            max_processes: args.max_processes.unwrap_or(spare.processes),
+            max_memory: args.max_memory.or(spare.memory),
+            max_disk: args.max_disk.or(spare.disk),
         },
         shell: shell.map(|shell| shell.path.clone()),
         network: args.allow_network_builders && !args.sources.offline,
         keep_failed: args.keep_failed,
+        hardened: args.hardened,
+        rounds: args.rounds,
         jobs: args.work.jobs.unwrap_or(parallelism),
     })
 }

@@ -114,6 +114,7 @@ impl Assembly<'_> {
             limits: self.settings.limits,
             shell: self.settings.shell.clone(),
             keep_failed: self.settings.keep_failed,
+            hardened: self.settings.hardened,
             round: 0,
             store_dir: self.store_dir.clone(),
         })

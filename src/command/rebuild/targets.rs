@@ -217,6 +217,12 @@ impl<'a> Reading<'a> {
                 reason: Reason::DerivationMissing,
                 detail: error.to_string(),
             }),
+            Err(error) if error.is_experimental() => targets.unanswered.push(Inconclusive {
+                subject: subject.to_owned(),
+                check: MADE_BY.to_owned(),
+                reason: Reason::Unsupported,
+                detail: error.to_string(),
+            }),
             Err(error) if error.is_unreadable() => {
                 return Err(ToolError::failed("read a target", error));
             }

@@ -110,6 +110,7 @@ fn node(drv_path: &StorePath, graph: &DerivationGraph) -> Node {
 #[must_use]
 pub fn unusable(drv_path: &StorePath, graph: &DerivationGraph) -> Lack {
     let (reason, detail) = match graph.unusable(drv_path) {
+        Some(Unusable::Experimental(why)) => (Reason::Unsupported, why.clone()),
         Some(Unusable::Malformed) => {
             (Reason::Unsupported, format!("{drv_path} is not a valid derivation"))
         }

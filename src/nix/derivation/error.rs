@@ -135,6 +135,13 @@ pub enum Defect {
 }
 
 impl DerivationError {
+    /// Whether the text is one that Nix knows as an experiment, rather than
+    /// none at all: then nothing is wrong with it, but that it is unsupported.
+    #[must_use]
+    pub const fn is_experimental(&self) -> bool {
+        matches!(self.defect, Defect::DynamicDerivation | Defect::UnsupportedMethod(_))
+    }
+
     /// Joins an offset and a defect.
     pub(super) const fn new(offset: usize, defect: Defect) -> Self {
         Self { offset, defect }

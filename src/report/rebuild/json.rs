@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::super::difference;
+use super::repeated::{CanaryPart, RoundPart, StabilityPart};
 use super::{equal, location};
 use crate::check::rebuild::blame::{Rate, divergent};
 use crate::check::rebuild::chain::{chain, output_chain};
@@ -29,6 +30,8 @@ struct Facts<'a> {
     derivations: Vec<Derivation<'a>>,
     inputs: Vec<Input<'a>>,
     remarks: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canary: Option<CanaryPart<'a>>,
     rate: RatePart,
     divergent: Vec<DivergentPart>,
     chained: bool,
@@ -121,13 +124,15 @@ struct Derivation<'a> {
     failure: Option<Failure<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     chain: Option<ChainPart<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rounds: Vec<RoundPart<'a>>,
     outputs: BTreeMap<&'a str, Output<'a>>,
 }
 
 #[derive(Serialize)]
-struct Failure<'a> {
-    reason: &'static str,
-    detail: &'a str,
+pub struct Failure<'a> {
+    pub reason: &'static str,
+    pub detail: &'a str,
 }
 
 #[derive(Serialize)]
@@ -136,11 +141,13 @@ struct Output<'a> {
     #[serde(flatten)]
     contents: Option<ContentsPart>,
     ca: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stability: Option<StabilityPart>,
     claims: Vec<ClaimPart<'a>>,
 }
 
 #[derive(Serialize)]
-struct ContentsPart {
+pub struct ContentsPart {
     nar_hash: String,
     nar_size: u64,
     references: Vec<String>,
@@ -211,6 +218,7 @@ pub fn facts(rebuild: &Rebuild, store_dir: &StoreDir) -> Result<Value, serde_jso
             .collect(),
         inputs: rebuild.inputs.iter().map(|input| input_part(input, store_dir)).collect(),
         remarks: &rebuild.remarks,
+        canary: rebuild.canary.as_ref().map(CanaryPart::of),
         rate: RatePart {
             reproduced: rate.reproduced,
             judged: rate.judged,
@@ -296,19 +304,25 @@ fn derivation_part<'a>(
         origin,
         failure,
         chain: chain_part(rebuild, derivation, store_dir),
+        rounds: RoundPart::all(derivation, store_dir),
         outputs: derivation
             .outputs
             .iter()
-            .map(|output| (output.name.as_str(), output_part(output, store_dir)))
+            .map(|output| (output.name.as_str(), output_part(derivation, output, store_dir)))
             .collect(),
     }
 }
 
-fn output_part<'a>(output: &'a OutputFacts, store_dir: &StoreDir) -> Output<'a> {
+fn output_part<'a>(
+    derivation: &DerivationFacts,
+    output: &'a OutputFacts,
+    store_dir: &StoreDir,
+) -> Output<'a> {
     Output {
         path: output.path.as_ref().map(|path| store_dir.full(path)),
         contents: output.ours.as_ref().map(|ours| contents_part(ours, store_dir)),
         ca: output.ca.as_deref(),
+        stability: StabilityPart::of(derivation, output),
         claims: output
             .claims
             .iter()
@@ -329,7 +343,7 @@ fn output_part<'a>(output: &'a OutputFacts, store_dir: &StoreDir) -> Output<'a> 
     }
 }
 
-fn contents_part(contents: &Contents, store_dir: &StoreDir) -> ContentsPart {
+pub fn contents_part(contents: &Contents, store_dir: &StoreDir) -> ContentsPart {
     ContentsPart {
         nar_hash: contents.nar_hash.to_string(),
         nar_size: contents.nar_size,

@@ -3,6 +3,7 @@
 mod closure;
 mod drawing;
 mod json;
+mod repeated;
 mod view;
 
 pub use drawing::drawing;

@@ -120,7 +120,10 @@ fn outputs(verdicts: &[OutputVerdict<'_>]) -> Section {
             Role::Input => format!("{} (input)", judged.word()),
         };
         let name = output_name(judged.derivation, judged.output);
-        let because = claims_cell(judged.derivation, judged.output);
+        let mut because = claims_cell(judged.derivation, judged.output);
+        if let Some(stability) = &judged.stability {
+            because.text = format!("{}; {}", because.text, stability.sentence());
+        }
         rows.push((judged.verdict(), vec![Cell::judged(tone, status), name.into(), because]));
     }
     rows.sort_by_key(|(verdict, _)| std::cmp::Reverse(*verdict));

@@ -1,0 +1,536 @@
+//! Building with an installed Nix: a second opinion on our own sandbox, in a
+//! world that is Nix's by definition.
+//!
+//! Each job gets a store of its own below the state directory, a chroot store
+//! (`local?root=`) that holds exactly the inputs, which we have proven, and the
+//! derivations that lead to them. The outputs are not there, and nothing may
+//! fetch them, so Nix can only build: a normal build, never `--check` or
+//! `--rebuild`, which compare in ways of their own and not in every case. What
+//! comes out is taken from the store and measured by our own code.
+//!
+//! Command lines follow the manual of Nix 2.8 and later (`nix-store --load-db`,
+//! `nix-store --realise`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CString;
+use std::fmt::Write as _;
+use std::fs::DirBuilder;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::nix::derivation::options::Options;
+use crate::nix::derivation::{Derivation, Kind, name_of};
+use crate::nix::hash::{Hash, HashAlgorithm};
+use crate::nix::nar::{Event, NarWriter};
+use crate::nix::store_path::{StoreDir, StorePath};
+use crate::state::StateDir;
+use crate::state::remove::remove_tree;
+use crate::sys::namespace::{RootKind, current_root};
+
+use super::content_addressed::scratch_paths;
+use super::executor::Executor;
+use super::job::BuildJob;
+use super::limits::{Held, Limits, Mechanism};
+use super::log::LogWriter;
+use super::outcome::{BuildError, BuildOutcome, Built, Failed, FailureReason, Surroundings};
+use super::outputs::handles::{self, open_directory};
+use super::outputs::{FinishRequest, copy_object, finish};
+use super::pty::Terminal;
+use super::requirements::{Machine, obstacle};
+use super::sandbox::plan::{Errand, Guard, c_string};
+use super::sandbox::session::{End, Supervisor};
+
+/// The group whose members build for a Nix that root runs.
+const BUILD_USERS_GROUP: &str = "nixbld";
+
+/// How long writing paths into the database of a new store may take.
+const REGISTER_TIME: Duration = Duration::from_secs(600);
+
+/// How long asking for a version may take.
+const VERSION_TIME: Duration = Duration::from_secs(60);
+
+/// What Nix itself may say besides the builder.
+const REGISTER_LOG_BYTES: u64 = 1 << 20;
+
+/// Gives the derivations that a job builds on, by path.
+pub type Derivations<'a> = dyn Fn(&StorePath) -> Option<Derivation> + Sync + 'a;
+
+/// Builds with `nix-store`.
+pub struct NixExecutor<'a> {
+    state: &'a StateDir,
+    /// This program, which also watches over Nix.
+    program: PathBuf,
+    /// The `nix-store` that is run.
+    nix_store: PathBuf,
+    derivations: &'a Derivations<'a>,
+    kind: RootKind,
+    /// What Nix calls itself.
+    version: String,
+    machine: Machine,
+}
+
+impl<'a> NixExecutor<'a> {
+    /// Prepares to build below `state` with the `nix-store` at that path. The
+    /// process must be root already, see
+    /// [`crate::sys::namespace::enter_private_root`].
+    ///
+    /// # Errors
+    /// No Nix that works, or none that may be trusted with builders: as root of
+    /// the machine it needs users to build as.
+    pub fn new(
+        state: &'a StateDir,
+        program: PathBuf,
+        nix_store: PathBuf,
+        derivations: &'a Derivations<'a>,
+    ) -> Result<Self, BuildError> {
+        let kind = current_root()?.ok_or_else(|| {
+            BuildError::Other(
+                "building with Nix needs root or a user namespace, and this process has neither"
+                    .to_owned(),
+            )
+        })?;
+        if kind == RootKind::HostRoot && !group_has_members(BUILD_USERS_GROUP) {
+            return Err(BuildError::Other(format!(
+                "the group '{BUILD_USERS_GROUP}' has no members: Nix would run builders as root, \
+                 without a limit on processes (make the build users that Nix's installer makes, \
+                 or run as an ordinary user)"
+            )));
+        }
+        let mut executor = Self {
+            state,
+            program,
+            nix_store,
+            derivations,
+            kind,
+            version: String::new(),
+            machine: Machine::here(),
+        };
+        executor.version = executor.ask_version()?;
+        Ok(executor)
+    }
+
+    /// What Nix calls itself, such as `nix-store (Nix) 2.8.0`.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// How root is this process, which decides as whom Nix builds.
+    #[must_use]
+    pub const fn root_kind(&self) -> RootKind {
+        self.kind
+    }
+
+    fn ask_version(&self) -> Result<String, BuildError> {
+        let room = self.state.build_dir().map_err(|error| BuildError::Other(error.to_string()))?;
+        let call = Call { room: room.path(), arguments: vec!["--version".to_owned()] };
+        let limits = Limits { timeout: Some(VERSION_TIME), ..Limits::default() };
+        let (end, tail) = self.run(&call, &limits, Vec::new())?;
+        match (end, tail.first()) {
+            (End::Success, Some(version)) => Ok(version.clone()),
+            (End::Success, None) => Err(self.odd("says nothing about its version")),
+            (End::Failure(reason), _) => Err(self.odd(&reason.to_string())),
+        }
+    }
+
+    fn odd(&self, what: &str) -> BuildError {
+        BuildError::Other(format!("cannot use '{}': {what}", self.nix_store.display()))
+    }
+
+    /// Runs `nix-store` for us alone; gives how it ended and what it said last.
+    fn run(
+        &self,
+        call: &Call<'_>,
+        limits: &Limits,
+        watched: Vec<PathBuf>,
+    ) -> Result<(End, Vec<String>), BuildError> {
+        let mut log = LogWriter::new(call.room.join("said"));
+        let (end, _) = self.run_into(call, limits, watched, &mut log)?;
+        let said = call.room.join("said-whole");
+        let (_, tail) = log.finish(|_| said.clone())?;
+        std::fs::remove_file(&said).map_err(|source| BuildError::Path {
+            action: "remove",
+            path: said,
+            source,
+        })?;
+        Ok((end, tail))
+    }
+
+    fn run_into(
+        &self,
+        call: &Call<'_>,
+        limits: &Limits,
+        watched: Vec<PathBuf>,
+        log: &mut LogWriter,
+    ) -> Result<(End, Duration), BuildError> {
+        let text = |text: &str| c_string(text.as_bytes().to_vec());
+        let path = |name: &str, path: &Path| {
+            c_string([name.as_bytes(), b"=", path.as_os_str().as_bytes()].concat())
+        };
+        let room = call.room;
+        let mut arguments = vec![text("nix-store")];
+        arguments.extend(call.arguments.iter().map(|argument| text(argument)));
+        let errand = Errand {
+            program: c_string(self.nix_store.as_os_str().as_bytes().to_vec()),
+            arguments,
+            // Nothing of the caller's: no settings, no other store, no proxies.
+            environment: vec![
+                path("HOME", &room.join("home")),
+                path("NIX_CONF_DIR", &room.join("conf")),
+                text("NIX_USER_CONF_FILES="),
+                text("PATH=/usr/bin:/bin"),
+                text("TERM=dumb"),
+                path("TMPDIR", &room.join("tmp")),
+            ],
+            guard: Guard {
+                processes: limits.max_processes,
+                watch_processes: true,
+                group: None,
+                memory: limits.max_memory,
+                disk: limits.max_disk,
+                watched,
+                uid: None,
+            },
+        };
+        let terminal = Terminal::open(rustix::process::geteuid().as_raw())?;
+        Supervisor::start(&self.program)?.run_errand(&errand, terminal, limits, log)
+    }
+
+    /// Why this job is none for Nix.
+    fn obstacle(&self, job: &BuildJob, options: &Options) -> Option<String> {
+        if let Some(why) = obstacle(job, options, &self.machine) {
+            return Some(why);
+        }
+        match job.derivation.kind() {
+            Kind::InputAddressed => {}
+            Kind::Fixed => {
+                return Some(
+                    "fixed outputs are fetched by their hash, not built by Nix".to_owned(),
+                );
+            }
+            _ => {
+                return Some(
+                    "content-addressed outputs are not built by --executor nix".to_owned(),
+                );
+            }
+        }
+        let name = name_of(&job.drv_path)?;
+        (job.derivation.drv_path(name, &job.store_dir).ok().as_ref() != Some(&job.drv_path)).then(
+            || "its inputs were resolved first, which --executor nix cannot follow".to_owned(),
+        )
+    }
+
+    /// All derivations that the job's own builds on, with itself.
+    fn closure(&self, job: &BuildJob) -> Result<BTreeMap<StorePath, Derivation>, BuildError> {
+        let mut all = BTreeMap::from([(job.drv_path.clone(), job.derivation.clone())]);
+        let mut open: Vec<StorePath> = job.derivation.input_drvs.keys().cloned().collect();
+        while let Some(path) = open.pop() {
+            if all.contains_key(&path) {
+                continue;
+            }
+            let derivation = (self.derivations)(&path).ok_or_else(|| {
+                BuildError::Job(format!("the derivation {path} is not at hand for Nix"))
+            })?;
+            open.extend(derivation.input_drvs.keys().cloned());
+            all.insert(path, derivation);
+        }
+        Ok(all)
+    }
+
+    /// Fills the store of a job and has Nix take note of what is in it.
+    fn furnish(&self, job: &BuildJob, scratch: &Scratch) -> Result<(), BuildError> {
+        let mut registration = String::new();
+        for (path, input) in &job.inputs {
+            scratch.copy(&input.host_path, path)?;
+            let hash = input.nar_hash.hash();
+            register(&mut registration, path, &hash, input.nar_size, &input.references, job);
+        }
+        for (path, derivation) in self.closure(job)? {
+            let references: BTreeSet<StorePath> =
+                derivation.input_drvs.keys().chain(&derivation.input_srcs).cloned().collect();
+            // What a derivation of an input reads need not be here.
+            let references = references
+                .into_iter()
+                .filter(|path| path.is_derivation() || job.inputs.contains_key(path))
+                .collect();
+            let text = derivation.to_aterm(&job.store_dir);
+            let nar = scratch.write(&path, &text)?;
+            let hash = Hash::of(HashAlgorithm::Sha256, &nar);
+            let size = u64::try_from(nar.len()).unwrap_or(u64::MAX);
+            register(&mut registration, &path, &hash, size, &references, job);
+        }
+        let file = scratch.room.join("registration");
+        std::fs::write(&file, registration).map_err(|source| BuildError::Path {
+            action: "write",
+            path: file.clone(),
+            source,
+        })?;
+        let limits = Limits {
+            timeout: Some(REGISTER_TIME),
+            max_log_bytes: Some(REGISTER_LOG_BYTES),
+            ..job.limits
+        };
+        let call = Call { room: scratch.room, arguments: scratch.arguments(&["--load-db"]) };
+        let (end, tail) = self.run(&call, &limits, Vec::new())?;
+        match end {
+            End::Success => Ok(()),
+            End::Failure(_) => Err(BuildError::Other(format!(
+                "Nix does not take the inputs into a store of its own: {}",
+                tail.join(" ")
+            ))),
+        }
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        Surroundings {
+            root_kind: self.kind,
+            shell: None,
+            differences: vec![format!(
+                "built by {} in its own sandbox: the world is that of this Nix, whatever world \
+                 was asked for",
+                self.version
+            )],
+            varied: Vec::new(),
+            held: Held {
+                processes: Mechanism::Rlimit,
+                memory: Mechanism::Watched,
+                disk: Mechanism::Watched,
+            },
+        }
+    }
+}
+
+impl Executor for NixExecutor<'_> {
+    fn name(&self) -> &'static str {
+        "nix"
+    }
+
+    fn build(&self, job: &BuildJob) -> Result<BuildOutcome, BuildError> {
+        let not_run = |reason| {
+            Ok(BuildOutcome::Failed(Failed { reason, log: None, tail: Vec::new(), kept: None }))
+        };
+        let options = match Options::of(&job.derivation, &job.store_dir) {
+            Ok(options) => options,
+            Err(error) => return not_run(FailureReason::BadDerivation(error.to_string())),
+        };
+        if let Some(why) = self.obstacle(job, &options) {
+            return not_run(FailureReason::Unsupported(why));
+        }
+        let name = name_of(&job.drv_path).unwrap_or_else(|| job.drv_path.name());
+        let places = scratch_paths(&job.store_dir, &job.drv_path, name, &job.derivation)
+            .map_err(|error| BuildError::Job(error.to_string()))?;
+        let room = self.state.build_dir().map_err(|error| BuildError::Other(error.to_string()))?;
+        let scratch = Scratch::make(room.path(), &job.store_dir)?;
+        self.furnish(job, &scratch)?;
+
+        let mut arguments = scratch.arguments(&["--realise", &job.store_dir.full(&job.drv_path)]);
+        let users = if self.kind == RootKind::HostRoot { BUILD_USERS_GROUP } else { "" };
+        let shell = job.shell.as_ref().map(|shell| format!("/bin/sh={}", shell.display()));
+        for (setting, value) in [
+            // Nothing from anywhere else, nobody else builds.
+            ("substitute", "false"),
+            ("substituters", ""),
+            ("builders", ""),
+            ("build-users-group", users),
+            ("sandbox", "true"),
+            ("sandbox-fallback", "false"),
+            ("sandbox-paths", shell.as_deref().unwrap_or_default()),
+            ("max-jobs", "1"),
+            ("cores", &job.cores.to_string()),
+            ("keep-failed", "false"),
+            ("gc-reserved-space", "0"),
+        ] {
+            arguments.extend(["--option".to_owned(), setting.to_owned(), value.to_owned()]);
+        }
+        let call = Call { room: room.path(), arguments };
+        let mut log = LogWriter::new(room.path().join("log"));
+        let inputs: u64 = job.inputs.values().map(|input| input.nar_size).sum();
+        let limits = Limits {
+            max_disk: job.limits.max_disk.map(|bytes| bytes.saturating_add(inputs)),
+            ..job.limits
+        };
+        let deadline = job.limits.timeout.and_then(|limit| Instant::now().checked_add(limit));
+        let watched = vec![room.path().to_owned()];
+        let (end, duration) = self.run_into(&call, &limits, watched, &mut log)?;
+        let (log, tail) = log.finish(|hash| self.state.logs().path(hash))?;
+        let ended = match end {
+            End::Failure(FailureReason::ExitCode(status)) => {
+                let said = tail.iter().rev().find(|line| line.contains("error:"));
+                let said = said.or(tail.last()).cloned().unwrap_or_default();
+                Err(FailureReason::Nix { status, said })
+            }
+            End::Failure(FailureReason::TooMuchDisk(_)) => {
+                Err(FailureReason::TooMuchDisk(job.limits.max_disk.unwrap_or(u64::MAX)))
+            }
+            End::Failure(reason) => Err(reason),
+            End::Success => {
+                let dest = room.path().join("outputs");
+                make_directory(&dest)?;
+                finish(&FinishRequest {
+                    job,
+                    options: &options,
+                    name,
+                    scratch: &places,
+                    store: scratch.store.as_fd(),
+                    dest_dir: &dest,
+                    // Nix has made them its own.
+                    build_uid: rustix::process::geteuid().as_raw(),
+                    leaky: false,
+                    deadline,
+                })?
+            }
+        };
+        match ended {
+            Err(reason) => {
+                Ok(BuildOutcome::Failed(Failed { reason, log: Some(log), tail, kept: None }))
+            }
+            Ok(outputs) => {
+                scratch.remove()?;
+                Ok(BuildOutcome::Built(Built {
+                    outputs,
+                    log,
+                    surroundings: self.surroundings(),
+                    duration,
+                    room: Some(Arc::new(room)),
+                }))
+            }
+        }
+    }
+}
+
+/// One run of `nix-store`.
+struct Call<'a> {
+    /// Where its own files lie.
+    room: &'a Path,
+    arguments: Vec<String>,
+}
+
+/// The store of one job.
+struct Scratch<'a> {
+    room: &'a Path,
+    root: PathBuf,
+    store: OwnedFd,
+}
+
+impl<'a> Scratch<'a> {
+    fn make(room: &'a Path, store_dir: &StoreDir) -> Result<Self, BuildError> {
+        let root = room.join("nix");
+        for directory in ["home", "conf", "tmp", "nix"] {
+            make_directory(&room.join(directory))?;
+        }
+        let failed = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| BuildError::Path { action, path, source }
+        };
+        let conf = room.join("conf/nix.conf");
+        std::fs::write(&conf, "").map_err(failed("write", &conf))?;
+        let store = root.join(store_dir.as_str().trim_start_matches('/'));
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&store)
+            .map_err(failed("make the directory", &store))?;
+        let handle = open_directory(&store)?;
+        Ok(Self { room, root, store: handle })
+    }
+
+    /// The arguments that name this store, and others behind them.
+    fn arguments(&self, others: &[&str]) -> Vec<String> {
+        let (command, rest) = others.split_first().map_or(("", [].as_slice()), |(c, r)| (*c, r));
+        let store = format!("local?root={}", self.root.display());
+        std::iter::once(command)
+            .chain(["--store", &store])
+            .chain(rest.iter().copied())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Copies an object into the store: a builder that is the same user could
+    /// damage the original.
+    fn copy(&self, host: &Path, path: &StorePath) -> Result<(), BuildError> {
+        let (Some(parent), Some(name)) = (host.parent(), host.file_name()) else {
+            return Err(BuildError::Job(format!("'{}' cannot be an input", host.display())));
+        };
+        let parent = open_directory(parent)?;
+        let name = CString::new(name.as_bytes())
+            .map_err(|_| BuildError::Job("a path has a NUL".to_owned()))?;
+        let new_name = handles::name(&path.to_string())?;
+        copy_object(parent.as_fd(), &name, self.store.as_fd(), &new_name)
+    }
+
+    /// Writes a file of mode 0444 into the store; gives its NAR.
+    fn write(&self, path: &StorePath, content: &[u8]) -> Result<Vec<u8>, BuildError> {
+        let name = handles::name(&path.to_string())?;
+        let mut file = handles::create(self.store.as_fd(), &name)?;
+        std::io::Write::write_all(&mut file, content).map_err(|source| BuildError::Path {
+            action: "write",
+            path: path.to_string().into(),
+            source,
+        })?;
+        handles::seal(&file, 0o444)?;
+        let bad = |error: &dyn std::fmt::Display| BuildError::Job(error.to_string());
+        let size = u64::try_from(content.len()).map_err(|error| bad(&error))?;
+        let mut nar = NarWriter::new(Vec::new());
+        nar.write(Event::File { executable: false, size })
+            .and_then(|()| nar.write(Event::Contents(content)))
+            .map_err(|error| bad(&error))?;
+        nar.finish().map_err(|error| bad(&error))
+    }
+
+    /// Removes everything but what has been taken out of it.
+    fn remove(self) -> Result<(), BuildError> {
+        for directory in ["nix", "tmp", "home", "conf"] {
+            let path = self.room.join(directory);
+            remove_tree(&path).map_err(|source| BuildError::Path {
+                action: "remove",
+                path,
+                source,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), BuildError> {
+    let made = DirBuilder::new().mode(0o700).create(path);
+    made.and_then(|()| {
+        // Builders of another user go through some of these.
+        let mode = if path.ends_with("tmp") || path.ends_with("nix") { 0o755 } else { 0o700 };
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+    })
+    .map_err(|source| BuildError::Path {
+        action: "make the directory",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Adds an object as `nix-store --load-db` reads it.
+fn register(
+    text: &mut String,
+    path: &StorePath,
+    hash: &Hash,
+    size: u64,
+    references: &BTreeSet<StorePath>,
+    job: &BuildJob,
+) {
+    let full = |path: &StorePath| job.store_dir.full(path);
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{}\n{}\n{size}\n\n{}\n", full(path), hash.base16(), references.len());
+    for reference in references {
+        let _ = writeln!(text, "{}", full(reference));
+    }
+}
+
+/// Whether `/etc/group` lists members of a group.
+fn group_has_members(group: &str) -> bool {
+    let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
+    groups.lines().any(|line| {
+        let mut fields = line.split(':');
+        fields.next() == Some(group) && fields.nth(2).is_some_and(|members| !members.is_empty())
+    })
+}
