@@ -75,7 +75,6 @@ pub static RULES: &[Entry] = &[
     entry!(lock::alone::broken_graph::MISSING_NODE, "missing-node"),
     entry!(cache::MISSING_PATH, "missing-path"),
     entry!(evidence::MISSING_SIGNER, "missing-signer"),
-    entry!(cache::MIXED_OUTPUTS, "mixed-outputs"),
     entry!(rebuild::MIXED_SIBLINGS, "mixed-siblings"),
     entry!(cache::MODIFIED_PATH, "modified-path"),
     entry!(lock::alone::mutable_tarball::RULE, "mutable-tarball"),

@@ -93,9 +93,34 @@ fn frame(options: &OutputOptions, environment: &Environment) -> RunFrame {
         arguments: environment
             .arguments
             .iter()
-            .map(|argument| escape_bytes(argument.as_encoded_bytes()))
+            .map(|argument| without_credentials(&escape_bytes(argument.as_encoded_bytes())))
             .collect(),
     }
+}
+
+/// What stands for a login and password in reports.
+const HIDDEN: &str = "***";
+
+/// An argument in which URLs have lost what stands before the host.
+fn without_credentials(argument: &str) -> String {
+    let mut shown = String::with_capacity(argument.len());
+    let mut rest = argument;
+    while let Some((before, after)) = rest.split_once("://") {
+        shown.push_str(before);
+        shown.push_str("://");
+        let end = after.find(['/', '?', '#']).unwrap_or(after.len());
+        let (authority, behind) = after.split_at(end);
+        match authority.rsplit_once('@') {
+            Some((_, host)) => {
+                shown.push_str(HIDDEN);
+                shown.push('@');
+                shown.push_str(host);
+            }
+            None => shown.push_str(authority),
+        }
+        rest = behind;
+    }
+    shown + rest
 }
 
 /// A reader that has seen enough (`| head`) is no failure of ours.
@@ -106,5 +131,23 @@ fn write_stdout(bytes: &[u8]) -> Result<(), ToolError> {
             Err(ToolError::failed("write the report to standard output", error))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_lose_their_credentials() {
+        for (argument, shown) in [
+            ("--cache=https://me:secret@h/c?x=a@b", "--cache=https://***@h/c?x=a@b"),
+            ("https://a@b@h", "https://***@h"),
+            ("https://h/a@b https://x:y@i", "https://h/a@b https://***@i"),
+            ("user@host", "user@host"),
+            ("file:///srv", "file:///srv"),
+        ] {
+            assert_eq!(without_credentials(argument), shown);
+        }
     }
 }

@@ -14,6 +14,10 @@ use crate::check::{Finding, Inconclusive, Level, Subject, Verdict};
 /// Indent of everything below a heading.
 const INDENT: usize = 2;
 
+/// Subjects of one open question that are listed; a cache that is down leaves
+/// one open for every path.
+const SHOWN_SUBJECTS: usize = 20;
+
 /// Renders a sorted report.
 #[must_use]
 pub fn render(report: &Report, manner: &Manner) -> String {
@@ -240,8 +244,12 @@ impl Page {
             by_reason.entry(key).or_default().push(&one.subject);
         }
         for ((check, reason, detail), subjects) in by_reason {
-            for subject in subjects {
+            for subject in subjects.iter().take(SHOWN_SUBJECTS) {
                 self.marked(Tone::Doubtful, &printable(subject));
+            }
+            if let Some(more) = subjects.len().checked_sub(SHOWN_SUBJECTS).filter(|more| *more > 0)
+            {
+                self.marked(Tone::Doubtful, &format!("and {more} more (--format json lists all)"));
             }
             let text = format!("{} ({reason}): {}", printable(check), printable(detail));
             self.indented(2 * INDENT, Tone::Plain, &text);

@@ -258,12 +258,6 @@ impl Reading {
         &self.facts
     }
 
-    /// Where its NAR is said to be; objects of a local store have none.
-    #[must_use]
-    pub fn url(&self) -> Option<&str> {
-        self.archive.as_ref().map(|archive| &*archive.url)
-    }
-
     /// Adds what is odd about it.
     pub fn remark(&mut self, finding: Finding) {
         self.remarks.push(finding);

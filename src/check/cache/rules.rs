@@ -139,16 +139,8 @@ pub static REALISATIONS_DISAGREE: Rule = Rule {
     remedy: "the build is not reproducible, or somebody lies: rebuild it (verify rebuild)",
 };
 
-/// Outputs of one derivation that come from different builds.
-pub static MIXED_OUTPUTS: Rule = Rule {
-    id: "mixed-outputs",
-    level: Level::Warning,
-    summary: "a source has outputs of one derivation that come from different builds",
-    remedy: "upload all outputs of one build together; mixed ones may not work with each other",
-};
-
 /// All rules of this command that no other command has.
-pub static ALL: [&Rule; 18] = [
+pub static ALL: [&Rule; 17] = [
     &CLAIMS_CONFLICT,
     &UNTRUSTED_CLAIM_DIFFERS,
     &LOCAL_STORE_DIFFERS,
@@ -166,5 +158,4 @@ pub static ALL: [&Rule; 18] = [
     &TOO_FEW_OPERATORS,
     &CLOSURE_HOLE,
     &REALISATIONS_DISAGREE,
-    &MIXED_OUTPUTS,
 ];

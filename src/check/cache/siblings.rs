@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use super::facts::{Family, SubjectFacts, Survey};
 use super::paths::PathId;
-use super::rules::MIXED_OUTPUTS;
-use crate::check::Finding;
+use crate::check::rebuild::rules::MIXED_SIBLINGS;
+use crate::check::{Finding, Level};
 use crate::nix::hash::NarHash;
 
 /// Most outputs of one family that are compared with each other; genuine
@@ -22,17 +22,17 @@ const MAX_OUTPUTS: usize = 64;
 /// are claimed to have one deriver.
 #[must_use]
 pub fn mixed(survey: &Survey) -> Vec<Finding> {
-    // A mixture takes three sources.
-    if survey.sources.len() < 3 {
-        return Vec::new();
-    }
     let subjects: BTreeMap<PathId, &SubjectFacts> =
         survey.subjects.iter().map(|subject| (subject.id, subject)).collect();
     let mut findings = Vec::new();
     for family in families(survey) {
         let outputs: Vec<&SubjectFacts> =
             family.outputs.iter().filter_map(|id| subjects.get(id).copied()).collect();
-        findings.extend(mixture(&family, &outputs, survey));
+        findings.extend(circle(&family, &outputs, survey));
+        // A mixture takes three sources.
+        if survey.sources.len() > 2 {
+            findings.extend(mixture(&family, &outputs, survey));
+        }
     }
     findings
 }
@@ -55,6 +55,34 @@ fn families(survey: &Survey) -> Vec<Family> {
         (outputs.len() > 1 && !known).then_some(Family { drv_path, outputs })
     });
     survey.families.iter().cloned().chain(claimed).collect()
+}
+
+/// Outputs that a source claims to refer to each other: Nix refuses to
+/// register such, so that no build has made them.
+fn circle(family: &Family, outputs: &[&SubjectFacts], survey: &Survey) -> Option<Finding> {
+    let refers = |source: usize, from: &SubjectFacts, to: &SubjectFacts| {
+        let claim = from.answers.get(source).and_then(|answer| answer.claim());
+        claim.is_some_and(|claim| claim.references.contains(&to.id))
+    };
+    let outputs = outputs.get(..MAX_OUTPUTS.min(outputs.len())).unwrap_or_default();
+    for (source, name) in survey.sources.iter().enumerate() {
+        for (at, one) in outputs.iter().enumerate() {
+            let mut others = outputs.iter().skip(at.saturating_add(1));
+            let other =
+                others.find(|other| refers(source, one, other) && refers(source, other, one));
+            let Some(other) = other else { continue };
+            let path = |id| survey.table.path(id).map(|path| survey.store_dir.full(path));
+            let message = format!("{name} claims outputs that refer to each other in a circle");
+            let mut finding =
+                Finding::new(&MIXED_SIBLINGS, survey.store_dir.full(&family.drv_path), message)
+                    .weighed(Level::Error);
+            for id in [one.id, other.id] {
+                finding = finding.with("output", path(id).unwrap_or_default());
+            }
+            return Some(finding);
+        }
+    }
+    None
 }
 
 /// What a source claims an output's content to be.
@@ -113,7 +141,7 @@ fn finding(
         name(like_second)
     );
     let mut finding =
-        Finding::new(&MIXED_OUTPUTS, survey.store_dir.full(&family.drv_path), message);
+        Finding::new(&MIXED_SIBLINGS, survey.store_dir.full(&family.drv_path), message);
     for (subject, path) in [(one, first), (other, second)] {
         for source in [mixed, like_first, like_second] {
             if let Some(hash) = hash(subject, source) {

@@ -259,13 +259,29 @@ fn a_mixture_of_two_builds_is_named() {
         let outputs = survey.subjects.iter().map(|subject| subject.id).collect();
         survey.families.push(Family { drv_path, outputs });
         let findings = examine(&survey).examination.findings;
-        findings.iter().any(|finding| finding.rule.id == "mixed-outputs")
+        findings.iter().any(|finding| finding.rule.id == "mixed-siblings")
     };
     assert!(mixed([1, 2, 1], [1, 2, 2]));
     assert!(mixed([1, 1, 2], [2, 1, 2]));
     assert!(!mixed([1, 2, 2], [1, 2, 2]));
     assert!(!mixed([1, 2, 3], [1, 2, 3]));
     assert!(!mixed([1, 1, 1], [1, 2, 3]));
+}
+
+#[test]
+fn outputs_that_refer_to_each_other_are_no_build() {
+    let circle = |back: bool| {
+        let a = || claim(1, signed(&["a-1"]));
+        let mut survey = survey(1, vec![vec![a()], vec![a()]]);
+        let ids: Vec<PathId> = survey.subjects.iter().map(|subject| subject.id).collect();
+        for (at, other) in [(0, ids[1]), (1, ids[0])].into_iter().take(1 + usize::from(back)) {
+            survey.subjects[at].answers[0].claim_mut().unwrap().references = [other].into();
+        }
+        survey.families.push(Family { drv_path: path(9), outputs: ids });
+        examine(&survey).examination.verdict(Level::Error)
+    };
+    assert_eq!(circle(false), Verdict::Pass);
+    assert_eq!(circle(true), Verdict::Fail);
 }
 
 #[test]

@@ -21,16 +21,13 @@ pub use realisations::{Realised, list_realisations};
 use self::state::State;
 use super::answers::AskedCache;
 use super::cache::{CacheClient, CacheUrl, NarInfoAnswer};
-use super::cache_file::open_beneath;
-use super::cache_url::Place;
 use super::local_store::LocalStore;
 use super::narinfos::Question;
-use crate::check::cache::rules::{FOREIGN_STORE_DIRECTORY, MISSING_NAR};
+use crate::check::cache::rules::FOREIGN_STORE_DIRECTORY;
 use crate::check::cache::{
     Answer, Judge, Reading, Role, Silence, SourceFacts, SourceKind, Survey, read_narinfo,
 };
 use crate::check::{Finding, Reason};
-use crate::nix::narinfo::NarUrl;
 use crate::nix::store_path::StorePath;
 use crate::report::progress::Phase;
 
@@ -154,26 +151,9 @@ impl<'a> Surveyor<'a> {
         };
         let name = asked.url.to_string();
         match read_narinfo(bytes, &question.path, &name, self.judge) {
-            Ok(mut reading) => {
-                if let Some(finding) = self.lacks_nar(asked, &reading) {
-                    reading.remark(finding);
-                }
-                Read::Claim(Box::new(reading))
-            }
+            Ok(reading) => Read::Claim(Box::new(reading)),
             Err(finding) => Read::Answer(Answer::Bad(finding)),
         }
-    }
-
-    /// That a directory has a narinfo but not its NAR costs nothing to see.
-    fn lacks_nar(&self, asked: &AskedCache, reading: &Reading) -> Option<Finding> {
-        let Place::Directory(directory) = asked.url.place() else { return None };
-        let url = NarUrl::new(reading.url()?.to_owned());
-        let name = url.inside_cache().ok()?;
-        let Ok(None) = open_beneath(directory, name) else { return None };
-        let subject = self.judge.store_dir.full(&reading.facts().path);
-        let message =
-            format!("{}: the cache has no '{name}', although its narinfo says so", asked.url);
-        Some(Finding::new(&MISSING_NAR, subject, message))
     }
 
     /// Why a cache that did not answer did not.
