@@ -7,7 +7,9 @@ use super::options::{ColorWhen, Format, OutputOptions};
 use super::time::Timestamp;
 use super::{Environment, ToolError};
 use crate::report::text::escape_bytes;
-use crate::report::{Exit, Look, Manner, Report, RunFrame, human, json};
+use crate::report::{
+    Exit, Look, Manner, Report, RunFrame, github, gitlab, human, json, junit, markdown, sarif,
+};
 use crate::state::atomic;
 
 /// Whether to colour what goes to standard output.
@@ -58,6 +60,13 @@ pub(super) fn report(
         Format::Human => human::render(&report, &manner).into_bytes(),
         Format::Json => json::render(&report, &manner)
             .map_err(|error| ToolError::failed("write the report as JSON", error))?,
+        Format::Sarif => sarif::render(&report, &manner)
+            .map_err(|error| ToolError::failed("write the report as SARIF", error))?,
+        Format::Gitlab => gitlab::render(&report)
+            .map_err(|error| ToolError::failed("write the report for GitLab", error))?,
+        Format::Junit => junit::render(&report, &manner).into_bytes(),
+        Format::Github => github::render(&report, &manner).into_bytes(),
+        Format::Markdown => markdown::render(&report, &manner).into_bytes(),
     };
     match &options.output {
         Some(path) => {

@@ -71,7 +71,7 @@ pub struct WorkOptions {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Report")]
 pub struct OutputOptions {
-    /// How the report is written: human or json
+    /// How the report is written: human, json, sarif, junit, github, gitlab or markdown
     #[arg(
         long, value_enum, value_name = "FORMAT", default_value_t = Format::Human,
         hide_possible_values = true
@@ -114,6 +114,16 @@ pub enum Format {
     Human,
     /// The versioned envelope (docs/schema/report-v1.json)
     Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// JUnit, for test reports
+    Junit,
+    /// Annotations of GitHub Actions
+    Github,
+    /// A Code Quality report of GitLab
+    Gitlab,
+    /// A summary for a merge request
+    Markdown,
 }
 
 /// The levels, as an option.

@@ -6,7 +6,6 @@
 
 use std::io::{self, Write};
 
-use serde::Serialize as _;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
 use super::envelope::Envelope;
@@ -18,10 +17,18 @@ use super::{Manner, Report};
 /// # Errors
 /// Numbers that JSON does not have; never for what commands report.
 pub fn render(report: &Report, manner: &Manner) -> serde_json::Result<Vec<u8>> {
+    pretty(&Envelope::new(report, manner))
+}
+
+/// Any value, indented, with a line feed at the end, and nothing unsafe raw.
+///
+/// # Errors
+/// Numbers that JSON does not have.
+pub(super) fn pretty(value: &impl serde::Serialize) -> serde_json::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let formatter = Careful(PrettyFormatter::with_indent(b"  "));
     let mut serializer = Serializer::with_formatter(&mut bytes, formatter);
-    Envelope::new(report, manner).serialize(&mut serializer)?;
+    value.serialize(&mut serializer)?;
     bytes.push(b'\n');
     Ok(bytes)
 }

@@ -70,6 +70,26 @@ pub fn escape_bytes(bytes: &[u8]) -> String {
     safe
 }
 
+/// A path as a URI reference: relative as it is, absolute as `file://`; what
+/// may not stand in one is percent-encoded.
+#[must_use]
+pub fn uri(path: &str) -> String {
+    let path = path.strip_prefix("./").unwrap_or(path);
+    let mut safe = String::with_capacity(path.len());
+    if path.starts_with('/') {
+        safe.push_str("file://");
+    }
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~+@=,".contains(&byte) {
+            safe.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(safe, "%{byte:02X}");
+        }
+    }
+    safe
+}
+
 fn push(safe: &mut String, character: char) {
     if !is_unsafe(character) {
         safe.push(character);
@@ -191,6 +211,17 @@ mod tests {
         assert_eq!(escape_bytes(b"\\n\xff\xc3\xa9"), "\\\\n\\xff\u{e9}");
         assert_eq!(printable_lines("a\r\nb\rc\n"), "a\nb\\rc\n");
         assert_eq!(printable("nothing to do \u{e9}"), "nothing to do \u{e9}");
+    }
+
+    #[test]
+    fn paths_become_uris() {
+        for (path, wanted) in [
+            ("./a/flake.lock", "a/flake.lock"),
+            ("../a b#c?d", "../a%20b%23c%3Fd"),
+            ("/x/\u{e9}:1", "file:///x/%C3%A9%3A1"),
+        ] {
+            assert_eq!(uri(path), wanted);
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ fn survive(bytes: &[u8], what: &str) -> i32 {
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("flake.lock"), bytes).unwrap();
     let mut codes = Vec::new();
-    for format in ["human", "json"] {
+    for format in ["human", "json", "sarif", "junit", "github", "gitlab", "markdown"] {
         let ran = verify(place.path(), &["lock", "--now", NOW, "--format", format]);
         assert!(is_clean(&ran.out), "{what} {format}");
         assert!(!ran.err.contains("internal error"), "{what} {format}: {}", ran.err);

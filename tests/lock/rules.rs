@@ -223,7 +223,7 @@ fn secrets_reach_no_output() {
         [("flake.lock", text.clone()), ("cut.lock", text[..text.len() - 20].to_owned())]
     {
         std::fs::write(place.path().join(name), text).unwrap();
-        for format in ["human", "json"] {
+        for format in ["human", "json", "sarif", "junit", "github", "gitlab", "markdown"] {
             let ran = verify(place.path(), &["lock", name, "--format", format, "--now", NOW]);
             assert_eq!(ran.code, 1);
             let out = String::from_utf8(ran.out).unwrap();

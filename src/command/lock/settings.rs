@@ -81,7 +81,7 @@ impl Settings {
                 let revision = commit.revision.clone();
                 let mut settings = match then {
                     Some(bytes) => {
-                        let name = format!("{shown} of {revision}");
+                        let name = shown.clone();
                         Self::parse(
                             name,
                             &bytes,

@@ -1,0 +1,98 @@
+//! How long an audit of a large lock takes, from bytes to findings.
+//!
+//! `cargo bench --bench lock`: 1,000 nodes are to take less than 10 ms,
+//! 100,000 less than a second; alone and against a base in which everything
+//! was another revision.
+
+#![allow(
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a bench measures and prints"
+)]
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::time::Instant;
+
+use nix_verify::check::Source;
+use nix_verify::check::lock::audit::Audit;
+use nix_verify::check::lock::config::Config;
+use nix_verify::check::lock::judge;
+use nix_verify::check::lock::well_known::Tables;
+use nix_verify::nix::flake_lock::FlakeLock;
+use nix_verify::nix::flake_lock::graph::Graph;
+use nix_verify::nix::flake_secrets::hidden_in_file;
+
+/// Inputs of each node but the leaves.
+const WIDTH: usize = 10;
+
+/// A lock of `count` nodes, ten below each, each with an input that follows.
+fn lock(count: usize, salt: usize) -> String {
+    let mut text = String::from("{\n  \"nodes\": {\n");
+    for at in 0..count {
+        let first = (at + 1) * WIDTH;
+        let mut inputs = String::new();
+        for child in first..(first + WIDTH).min(count) {
+            write!(inputs, "        \"i{child}\": \"n{child}\",\n").unwrap();
+        }
+        write!(
+            text,
+            "    \"n{at}\": {{\n      \"inputs\": {{\n{inputs}        \"nixpkgs\": [\n          \"i0\"\n        ]\n      }},\n      \
+             \"locked\": {{\n        \"lastModified\": {},\n        \"narHash\": \"sha256-{:042}8=\",\n        \
+             \"owner\": \"owner{at}\",\n        \"repo\": \"repo{at}\",\n        \"rev\": \"{:040x}\",\n        \
+             \"type\": \"github\"\n      }},\n      \"original\": {{\n        \"owner\": \"owner{at}\",\n        \
+             \"repo\": \"repo{at}\",\n        \"type\": \"github\"\n      }}\n    }},\n",
+            1_700_000_000 + salt,
+            at * 2 + salt,
+            at * 2 + salt,
+        )
+        .unwrap();
+    }
+    text.push_str("    \"root\": {\n      \"inputs\": {\n");
+    for child in 0..WIDTH.min(count) {
+        write!(text, "        \"i{child}\": \"n{child}\"{}\n", if child + 1 < WIDTH { "," } else { "" }).unwrap();
+    }
+    text.push_str("      }\n    }\n  },\n  \"root\": \"root\",\n  \"version\": 7\n}\n");
+    text
+}
+
+/// Bytes to findings.
+fn audit(text: &str, base: Option<&str>) -> usize {
+    let config = Config::default();
+    let tables = Tables::built_in();
+    let read = |text: &str| FlakeLock::read(text.as_bytes()).unwrap();
+    let reading = read(text);
+    let graph = Graph::new(&reading.lock);
+    let mut source = Source::new("flake.lock", text.as_bytes());
+    source.hide(hidden_in_file(text.as_bytes()));
+    let head = Audit::new(&reading.lock, &graph, &source, 1_750_000_000, &config, &tables);
+    let Some(base) = base else {
+        return judge(&head, None, &reading.defects).findings.len();
+    };
+    let before = read(base);
+    let base_graph = Graph::new(&before.lock);
+    let base_source = Source::new("base", base.as_bytes());
+    let base = Audit::new(&before.lock, &base_graph, &base_source, 1_750_000_000, &config, &tables);
+    judge(&head, Some(&base), &reading.defects).findings.len()
+}
+
+fn main() {
+    for (count, limit) in [(1_000, 10.0), (100_000, 1000.0)] {
+        let (head, base) = (lock(count, 1), lock(count, 0));
+        for (what, base) in [("alone", None), ("with a base", Some(base.as_str()))] {
+            let mut best = f64::MAX;
+            let rounds = if count > 10_000 { 5 } else { 50 };
+            for _ in 0..rounds {
+                let start = Instant::now();
+                let findings = black_box(audit(black_box(&head), base));
+                best = best.min(start.elapsed().as_secs_f64() * 1000.0);
+                assert_eq!(findings, 0);
+            }
+            let verdict = if best < limit { "ok" } else { "TOO SLOW" };
+            println!("{count} nodes, {:.1} MB, {what}: {best:.1} ms (limit {limit} ms) {verdict}", head.len() as f64 / 1e6);
+        }
+    }
+}
