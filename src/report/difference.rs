@@ -12,7 +12,7 @@ const SHOWN_ENTRIES: usize = 3;
 
 /// Bytes in a line that shows them, and before the first difference.
 const LINE: usize = 16;
-const LEAD: usize = 4;
+const LEAD: usize = 8;
 
 /// Lines of each side.
 const LINES: usize = 2;
@@ -263,7 +263,7 @@ mod tests {
             ours: side(b""),
         };
         let claimed = rows('-', &bytes.claimed, &bytes);
-        assert_eq!(claimed, ["- 63 64 65 66 1b 58                                cdef.X"]);
+        assert_eq!(claimed, ["- 38 39 61 62 63 64 65 66 1b 58                    89abcdef.X"]);
         let ours = ByteDifference { ours: Vec::new(), ..bytes };
         assert_eq!(rows('+', &ours.ours, &ours), ["+ (it ends here)"]);
     }

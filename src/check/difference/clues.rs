@@ -147,10 +147,13 @@ impl<'c> Clues<'c> {
         self.list.len()
     }
 
-    /// Whether a real cause was found since there were `since` clues.
+    /// Whether a real cause was found, more than possible, since there were `since` clues.
     pub(super) fn found_since(&self, since: usize) -> bool {
         let later = self.list.iter().skip(since);
-        later.clone().any(|clue| !matches!(clue.class, Class::Unknown | Class::Consequence))
+        later.clone().any(|clue| {
+            !matches!(clue.class, Class::Unknown | Class::Consequence)
+                && clue.certainty > Certainty::Possible
+        })
     }
 
     /// Takes what was unknown since then for a consequence of what was found.

@@ -349,11 +349,11 @@ impl Tally {
 fn score(clues: &[Clue]) -> BTreeMap<Class, (Certainty, u64)> {
     let mut scores: BTreeMap<Class, (Certainty, u64)> = BTreeMap::new();
     for clue in clues {
+        // How often one thing is seen says little; how surely says much.
+        let often = u64::from(clue.count.ilog2_or_zero()).min(6);
+        let weight = clue.certainty.weight().saturating_mul(8).saturating_add(often);
         let score = scores.entry(clue.class).or_insert((clue.certainty, 0));
-        score.0 = score.0.max(clue.certainty);
-        // How often one thing is seen says little; that it is seen at all much.
-        let often = u64::from(clue.count.ilog2_or_zero());
-        score.1 = score.1.saturating_add(clue.certainty.weight().saturating_mul(4) + often.min(6));
+        *score = (score.0.max(clue.certainty), score.1.max(weight));
     }
     scores
 }

@@ -60,11 +60,14 @@ fn causes(a: &[u8], b: &[u8], hunk: &Hunk, clues: &Clues<'_>) -> Vec<Cause> {
     let at = (&hunk.a, &hunk.b);
     let text = words::causes(clues.context, a, b, at);
     let unsure = |causes: &Vec<Cause>| causes.iter().any(|cause| cause.class == Class::Unknown);
-    match text {
-        Some(causes) if !causes.is_empty() && !unsure(&causes) => return causes,
-        // Short text may be bytes of a number.
+    match &text {
+        Some(causes) if !causes.is_empty() && !unsure(causes) => return causes.clone(),
+        // A few letters may be bytes of a number, but letters of a text are
+        // numbers of seconds as well: only a time that is near ours counts.
         _ if hunk.a.len() <= 8 => {
-            if let Some(cause) = numbers::binary_time(clues.context, a, b, at) {
+            let least = if text.is_some() { Certainty::Likely } else { Certainty::Possible };
+            let time = numbers::binary_time(clues.context, a, b, at);
+            if let Some(cause) = time.filter(|cause| cause.certainty >= least) {
                 return vec![cause];
             }
         }

@@ -53,8 +53,7 @@ pub(super) fn times_in_digits(context: &Context, a: &[u8], b: &[u8]) -> Option<C
     let (unit, certainty, seconds) = in_some_unit(context, claimed, ours)?;
     Some(Cause {
         class: Class::Timestamp,
-        // Ten digits of seconds are rarely anything else.
-        certainty: certainty.max(Certainty::Likely),
+        certainty,
         what: format!("number of {unit}"),
         claimed: format!("{claimed} ({})", calendar(seconds.0)),
         ours: format!("{ours} ({})", calendar(seconds.1)),
@@ -95,6 +94,8 @@ pub(super) fn binary_time(
     at: (&Range<usize>, &Range<usize>),
 ) -> Option<Cause> {
     let (ra, rb) = at;
+    // Nearly any bytes are some time; only one near our build's is telling.
+    context.built_at?;
     if ra.len() != rb.len() || ra.is_empty() || ra.len() > 8 {
         return None;
     }
@@ -105,10 +106,6 @@ pub(super) fn binary_time(
             else {
                 continue;
             };
-            // Without a known time only what stands where numbers stand counts.
-            if context.built_at.is_none() && !i.is_multiple_of(4) {
-                continue;
-            }
             let x = a.get(i..i.saturating_add(size)).unwrap_or_default();
             let y = b.get(j..j.saturating_add(size)).unwrap_or_default();
             if let Some(cause) = time_in(context, x, y) {
@@ -295,8 +292,10 @@ mod tests {
             let found = binary(&context(), &file(old), &file(new)).unwrap();
             assert_eq!(found.class, Class::Timestamp);
             assert_eq!(found.claimed, "2020-09-13 12:26:40");
-            // Not near the build.
+            // Not near the build, or nothing is known of one.
             assert_eq!(binary(&context(), &file(new), &file(old)), None);
+            let unknown = Context { built_at: None, ..context() };
+            assert_eq!(binary(&unknown, &file(old), &file(new)), None);
         }
         let nanoseconds = |seconds: u64| (seconds * 1_000_000_000 + 5).to_le_bytes();
         let found = binary(&context(), &nanoseconds(1_600_000_000), &nanoseconds(NOW)).unwrap();

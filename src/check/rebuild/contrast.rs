@@ -6,7 +6,7 @@ use crate::check::Finding;
 use crate::check::difference::{Change, Clue, EntryDifference, Explanation, Item};
 
 /// Entries that a finding names; the facts have more of them.
-const SHOWN_ENTRIES: usize = 20;
+const SHOWN_ENTRIES: usize = 10;
 
 /// One claim's content beside ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,7 +199,7 @@ mod tests {
         let names: Vec<String> = (100..400).map(|n| n.to_string()).collect();
         let told = told(&names);
         assert_eq!(told.len(), 2 + SHOWN_ENTRIES + 1);
-        assert_eq!(told.last().unwrap().1, "and 280 more");
+        assert_eq!(told.last().unwrap().1, "and 290 more");
     }
 
     #[test]

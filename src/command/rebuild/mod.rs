@@ -26,7 +26,7 @@ use self::canary::{Trial, nonce};
 use self::closure::Scope;
 use self::executors::Chosen;
 use self::gathered::Gathering;
-use self::outcome::{Outcome, kept_differences, run_facts};
+use self::outcome::{Outcome, kept_differences, kept_section, run_facts};
 use self::own_chain::{OwnChain, is_read_otherwise};
 use self::picture::Picture;
 use self::settings::{find_shell, other_worlds, settings};
@@ -208,6 +208,9 @@ pub fn run(
     let mut view = render::view(&rebuild, &store_dir);
     if let Some(baseline) = baseline {
         baseline::compare(&baseline, &mut examination, &mut view)?;
+    }
+    if !args.output.reproducible {
+        view.sections.extend(kept_section(&rebuild));
     }
     let mut report = Report::from(examination).with_view(view);
     let first = done.values().filter_map(|done| done.trouble.as_ref());

@@ -29,6 +29,10 @@ use crate::nix::build_trace::BuildTraceKey;
 use crate::nix::derivation::{Derivation, Kind};
 use crate::nix::realisation::DrvOutput;
 use crate::nix::store_path::StorePath;
+use crate::report::Section;
+
+/// Kept files that are shown to people; the JSON names all.
+const SHOWN_KEPT: usize = 20;
 
 /// Everything that is known when the last build has ended.
 pub struct Outcome<'a> {
@@ -293,6 +297,22 @@ pub fn run_facts(
     }
     run.insert("builds".to_owned(), builds.into());
     run
+}
+
+/// The same for people: what they may want to open next.
+#[must_use]
+pub fn kept_section(rebuild: &Rebuild) -> Option<Section> {
+    let outputs = rebuild.derivations.iter().flat_map(|derivation| &derivation.outputs);
+    let contrasts = outputs.flat_map(|output| &output.claims).flat_map(|claim| &claim.contrast);
+    let mut lines = BTreeSet::new();
+    for contrast in contrasts {
+        let nars = contrast.claimed_nar.iter().chain(&contrast.our_nar);
+        let paths = nars.chain(&contrast.diffoscope);
+        lines.extend(paths.map(|path| path.to_string_lossy().into_owned()));
+    }
+    let title = "Kept to be looked into".to_owned();
+    let lines: Vec<String> = lines.into_iter().take(SHOWN_KEPT).collect();
+    (!lines.is_empty()).then_some(Section::Lines { title, lines })
 }
 
 /// Where the two sides of each difference are kept, and what diffoscope wrote.

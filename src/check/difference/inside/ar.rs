@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::super::clues::Clues;
 use super::super::explanation::Class;
 use super::super::numbers::calendar;
+use super::accounted::{Accounted, compare_rest};
 use super::members::{self, Attribute, MAX_MEMBERS, Member};
 use super::read::{digits, slice};
 
@@ -13,14 +14,16 @@ const HEADER: usize = 60;
 
 /// Compares two archives; false if one of them is none.
 pub(super) fn compare(a: &[u8], b: &[u8], clues: &mut Clues<'_>, depth: u32) -> bool {
-    let (Some(x), Some(y)) = (read(a), read(b)) else { return false };
+    let (Some((x, known_a)), Some((y, known_b))) = (read(a), read(b)) else { return false };
     members::compare("ar archive", &x, &y, clues, depth);
+    compare_rest((a, known_a), (b, known_b), clues);
     true
 }
 
-fn read(bytes: &[u8]) -> Option<Vec<Member<'_>>> {
+fn read(bytes: &[u8]) -> Option<(Vec<Member<'_>>, Accounted)> {
     let mut rest = bytes.strip_prefix(MAGIC)?;
     let mut found = Vec::new();
+    let mut known = Accounted::default();
     let mut names: &[u8] = &[];
     while !rest.is_empty() {
         let header = slice(rest, 0, HEADER)?;
@@ -28,6 +31,14 @@ fn read(bytes: &[u8]) -> Option<Vec<Member<'_>>> {
         let size = usize::try_from(digits(slice(header, 48, 10)?, 10)?).ok()?;
         let mut stored = slice(rest, HEADER, size)?;
         let end = HEADER.checked_add(size)?.checked_next_multiple_of(2)?;
+        let at = bytes.len().saturating_sub(rest.len());
+        known.add(at, HEADER.saturating_add(size));
+        known.add_fill(
+            bytes,
+            at.checked_add(HEADER)?.checked_add(size)?,
+            at.checked_add(end)?,
+            b'\n',
+        );
         rest = rest.get(end.min(rest.len())..).unwrap_or_default();
 
         let raw = slice(header, 0, 16)?.trim_ascii_end();
@@ -65,7 +76,7 @@ fn read(bytes: &[u8]) -> Option<Vec<Member<'_>>> {
         found.push(Member { name, attributes, stored, packing: None, derived });
         (found.len() <= MAX_MEMBERS).then_some(())?;
     }
-    Some(found)
+    Some((found, known))
 }
 
 /// A name as GNU and as BSD write it.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::clues::{Cause, Clues};
 use super::super::explanation::{Certainty, Class};
 use super::super::generic::unknown;
+use super::accounted::{Accounted, compare_rest};
 use super::compare_at;
 use super::read::{little, number, slice, until_nul};
 use super::symbols;
@@ -39,6 +40,8 @@ pub(super) struct Section<'e> {
 /// The sections of a file.
 pub(super) struct Elf<'e> {
     pub(super) layout: Layout,
+    /// Where the sections' bytes are.
+    places: Vec<(usize, usize)>,
     pub(super) sections: Vec<Section<'e>>,
 }
 
@@ -61,21 +64,24 @@ impl<'e> Elf<'e> {
         };
         (table > 0 && count > 0 && count <= MAX_SECTIONS).then_some(())?;
         let mut sections = Vec::new();
+        let mut places = Vec::new();
         let mut name_offsets = Vec::new();
         for index in 0..count {
             let at = table.checked_add(index.checked_mul(size)?)?;
-            let (name, section) = Self::section(bytes, at, layout)?;
+            let (name, place, section) = Self::section(bytes, at, layout)?;
             name_offsets.push(name);
+            places.push((place, section.data.len()));
             sections.push(section);
         }
         let strings = sections.get(names)?.data;
         for (section, at) in sections.iter_mut().zip(name_offsets) {
             section.name = until_nul(strings.get(at..)?);
         }
-        Some(Self { layout, sections })
+        Some(Self { layout, places, sections })
     }
 
-    fn section(bytes: &'e [u8], at: usize, layout: Layout) -> Option<(usize, Section<'e>)> {
+    /// A section, with the offsets of its name and of its bytes.
+    fn section(bytes: &'e [u8], at: usize, layout: Layout) -> Option<(usize, usize, Section<'e>)> {
         let get = |offset: usize, length: usize| {
             number(bytes, at.checked_add(offset)?, length, layout.big_endian)
         };
@@ -85,14 +91,22 @@ impl<'e> Elf<'e> {
             (get(8, 4)?, get(16, 4)?, get(20, 4)?, get(24, 4)?)
         };
         let kind = get(4, 4)?;
+        let offset = usize::try_from(offset).ok()?;
         let data = if kind == NO_BITS || kind == 0 {
             &[]
         } else {
-            slice(bytes, usize::try_from(offset).ok()?, usize::try_from(size).ok()?)?
+            slice(bytes, offset, usize::try_from(size).ok()?)?
         };
         let link = usize::try_from(link).ok()?;
         let section = Section { name: b"", kind, flags, link, data };
-        Some((usize::try_from(get(0, 4)?).ok()?, section))
+        Some((usize::try_from(get(0, 4)?).ok()?, offset, section))
+    }
+
+    /// What is compared section by section.
+    fn accounted(&self) -> Accounted {
+        let mut known = Accounted::default();
+        self.places.iter().for_each(|(at, length)| known.add(*at, *length));
+        known
     }
 
     /// Sections by name and by which one of that name they are.
@@ -197,6 +211,8 @@ pub(super) fn compare(a: &[u8], b: &[u8], clues: &mut Clues<'_>, depth: u32) -> 
             });
         }
     }
+    // Headers, and what stands outside of all sections.
+    compare_rest((a, x.accounted()), (b, y.accounted()), clues);
     if clues.found_since(before) {
         // With one string longer or one file moved, places change everywhere.
         clues.demote_unknown(before, "could follow from the other differences");

@@ -3,6 +3,7 @@
 //! Only two files of the same format are opened. A reader that meets anything
 //! it does not know gives up, and the bytes are compared as they are.
 
+mod accounted;
 mod ar;
 mod compressed;
 mod cpio;

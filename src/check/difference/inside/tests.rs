@@ -223,6 +223,36 @@ fn zip_dates_order_and_packing_are_told_apart() {
 }
 
 #[test]
+fn what_hides_outside_of_all_members_is_not_left_unsaid() {
+    let text = |day: u8| [b"on 2026-11-1".as_slice(), &[day, b'\n']].concat();
+    let archives = |day: u8| {
+        [
+            tar(&[("a", &text(day), 1, 0)]),
+            ar(&[("a", &text(day), 1, 0), ("b", b"", 1, 0)]),
+            zip(&[("a", &text(day), 1)], 6),
+        ]
+    };
+    for (a, b) in archives(b'1').iter().zip(archives(b'2')) {
+        let found = clues(a, &b);
+        assert_eq!((found.len(), found[0].class), (1, Class::Timestamp), "{found:?}");
+    }
+    let (a, b) = (archives(b'1'), archives(b'2'));
+    // In a tar archive the unused end of a header, the rest of a block, the
+    // end; in a zip archive before the end record.
+    let places = [(0, 505), (0, 512 + 100), (0, a[0].len() - 1), (2, b[2].len() - 22)];
+    for (which, at) in places {
+        let mut hidden = b[which].clone();
+        if which == 0 {
+            hidden[at] = b'!';
+        } else {
+            hidden.insert(at, b'!');
+        }
+        let found = clues(&a[which], &hidden);
+        assert!(found.iter().any(|clue| clue.class == Class::Unknown), "{which} {at}: {found:?}");
+    }
+}
+
+#[test]
 fn formats_within_formats_are_opened_down_to_a_bound() {
     let text = |day: u32| format!("on 2026-11-{day}\n").into_bytes();
     let wrap = |day| gzip(&tar(&[("x.a", &ar(&[("m", &text(day), 1, 0)]), 1, 0)]), 0, "", 6);
