@@ -308,6 +308,28 @@ fn claimed_references_never_bring_in_what_is_to_be_built() {
     scene.rebuild(&[&target], &[]).assert(3, &["unsupported"]);
 }
 
+/// What was had once is had again without anybody, if its bytes are right.
+#[test]
+fn a_fixed_output_is_kept_by_its_hash() {
+    let mut scene = Scene::new();
+    let blob = scene.blob("0");
+    let read = format!("</nix/store/{}", blob.out());
+    let target = scene.derivation("target", &[">out", &read], &[&blob], None);
+    scene.publish(target.out(), BLOB, &[], Some(TRUSTED));
+    let without = scene.rebuild(&[&target], &[]);
+    without.assert(3, &["offline"]);
+    scene.publish(blob.out(), BLOB, &[], None);
+    scene.rebuild(&[&target], &[]).assert(0, &["reproduced"]);
+    let narinfo = scene.cache().join(format!("{}.narinfo", blob.out().hash_part()));
+    std::fs::remove_file(narinfo).unwrap();
+    scene.rebuild(&[&target, &blob], &[]).assert(0, &["reproduced", "fixed-by-hash"]);
+
+    let tree = scene.object("-blob");
+    std::fs::remove_file(&tree).unwrap();
+    std::fs::write(tree, b"something else\n").unwrap();
+    assert_eq!(scene.rebuild(&[&target], &[]).report["subjects"], without.report["subjects"]);
+}
+
 /// Nix 2.35 and later write realisations down by the resolved derivation.
 #[test]
 fn a_build_trace_says_so_too() {

@@ -161,8 +161,10 @@ impl Baseline {
                 (Verdict::Pass, Verdict::Pass) => {}
                 (_, Verdict::Pass) => comparison.mended.push(change),
                 (Verdict::Pass, Verdict::Fail) => {
-                    let message =
-                        format!("it was {} in the baseline and is {} now", change.was, change.now);
+                    let message = format!(
+                        "its result was '{}' in the baseline and is '{}' now",
+                        change.was, change.now
+                    );
                     examination.findings.push(Finding::new(&REGRESSION, &subject.id, message));
                     comparison.regressed.push(change);
                 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::atomic;
 use super::error::StateError;
-use super::lock::Lock;
+use super::lock::{Lock, outwait};
 use super::objects::{last_used, recorded_size};
 use super::remove::remove_tree;
 use super::{IN_USE, prepare, runs};
@@ -133,9 +133,12 @@ pub(super) fn before_a_run(root: &Path) -> Result<(), StateError> {
 /// Nothing in these rooms outlives the process that made it. What cannot be
 /// removed as whoever we are now waits for `verify clean`.
 fn leftovers(root: &Path) -> Result<(), StateError> {
-    let Some(_alone) = Lock::try_exclusive(&root.join("locks").join(IN_USE))? else {
-        return Ok(());
+    let attempt = || Lock::try_exclusive(&root.join("locks").join(IN_USE));
+    let alone = match attempt()? {
+        None if runs::interrupted(root) => outwait(attempt)?,
+        alone => alone,
     };
+    let Some(_alone) = alone else { return Ok(()) };
     for room in ["builds", "downloads"] {
         for item in list(root, room)? {
             let _ = remove_tree(&item.path);

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::error::StateError;
 
@@ -31,6 +32,28 @@ impl Lock {
             Ok(()) => Ok(Some(Self { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(source)) => Err(StateError::io("lock", path, source)),
+        }
+    }
+}
+
+/// How long what a killed process leaves behind may hold on to its locks: a
+/// process that it had just started has copies of them until the kernel has
+/// killed that one too.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How often to look whether a lock is free.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Tries until it succeeds, or for as long as a killed process may linger.
+pub(super) fn outwait<T>(
+    mut attempt: impl FnMut() -> Result<Option<T>, StateError>,
+) -> Result<Option<T>, StateError> {
+    let began = Instant::now();
+    loop {
+        match attempt()? {
+            Some(done) => return Ok(Some(done)),
+            None if began.elapsed() >= LINGER => return Ok(None),
+            None => std::thread::sleep(LOOK),
         }
     }
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::builds::BuildDir;
 use super::error::StateError;
-use super::lock::Lock;
+use super::lock::{Lock, outwait};
 use super::remove::remove_tree;
 use super::{IN_USE, StateDir, sync_dir};
 use crate::nix::hash::Hash;
@@ -62,14 +62,18 @@ impl StateDir {
     /// A directory that cannot be made or locked.
     pub fn run(&self, name: &Hash) -> Result<Option<Run>, StateError> {
         let place = self.root.join(ROOM).join(name.nix32());
-        let failed = |source| StateError::io("use the run", &place, source);
+        outwait(|| self.try_run(&place))
+    }
+
+    fn try_run(&self, place: &Path) -> Result<Option<Run>, StateError> {
+        let failed = |source| StateError::io("use the run", place, source);
         loop {
-            let interrupted = match DirBuilder::new().mode(0o700).create(&place) {
+            let interrupted = match DirBuilder::new().mode(0o700).create(place) {
                 Ok(()) => false,
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => true,
                 Err(source) => return Err(failed(source)),
             };
-            let alone = match File::open(&place) {
+            let alone = match File::open(place) {
                 Ok(alone) => alone,
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 Err(source) => return Err(failed(source)),
@@ -86,11 +90,17 @@ impl StateDir {
                 .is_ok_and(|now| (now.dev(), now.ino()) == (locked.dev(), locked.ino()));
             if same {
                 let in_use = Lock::shared(&self.lock_path(IN_USE))?;
-                let root = self.root.clone();
+                let (root, place) = (self.root.clone(), place.to_owned());
                 return Ok(Some(Run { root, place, interrupted, _alone: alone, _in_use: in_use }));
             }
         }
     }
+}
+
+/// Whether there is a run that nobody is at: its process was killed.
+pub(super) fn interrupted(root: &Path) -> bool {
+    let runs = std::fs::read_dir(root.join(ROOM)).into_iter().flatten();
+    runs.filter_map(|run| File::open(run.ok()?.path()).ok()).any(|run| run.try_lock().is_ok())
 }
 
 impl Run {

@@ -37,6 +37,8 @@ pub fn compare(
     if let Some(all) = examination.facts.as_object_mut() {
         all.insert("baseline".to_owned(), facts);
     }
-    view.sections.extend(render::sections(&comparison));
+    // Right behind the setting: it is what was asked.
+    let place = view.sections.len().min(1);
+    view.sections.splice(place..place, render::sections(&comparison));
     Ok(())
 }
