@@ -53,7 +53,12 @@ fn lock(count: usize, salt: usize) -> String {
     }
     text.push_str("    \"root\": {\n      \"inputs\": {\n");
     for child in 0..WIDTH.min(count) {
-        write!(text, "        \"i{child}\": \"n{child}\"{}\n", if child + 1 < WIDTH { "," } else { "" }).unwrap();
+        write!(
+            text,
+            "        \"i{child}\": \"n{child}\"{}\n",
+            if child + 1 < WIDTH { "," } else { "" }
+        )
+        .unwrap();
     }
     text.push_str("      }\n    }\n  },\n  \"root\": \"root\",\n  \"version\": 7\n}\n");
     text
@@ -92,7 +97,10 @@ fn main() {
                 assert_eq!(findings, 0);
             }
             let verdict = if best < limit { "ok" } else { "TOO SLOW" };
-            println!("{count} nodes, {:.1} MB, {what}: {best:.1} ms (limit {limit} ms) {verdict}", head.len() as f64 / 1e6);
+            println!(
+                "{count} nodes, {:.1} MB, {what}: {best:.1} ms (limit {limit} ms) {verdict}",
+                head.len() as f64 / 1e6
+            );
         }
     }
 }

@@ -99,6 +99,10 @@ pub struct RebuildArgs {
     /// What the sample is drawn by: any text; the same one draws the same sample
     #[arg(long, value_name = "TEXT", requires = "sample", help_heading = "What is judged")]
     pub seed: Option<String>,
+    /// Only say what would be built, what it needs, where that comes from and
+    /// what is lacking; nothing is fetched or built
+    #[arg(long, conflicts_with = "graph", help_heading = "What is judged")]
+    pub plan: bool,
     /// Draw who builds on whom and what came of each, to FILE.svg or FILE.dot
     #[arg(long, value_name = "FILE", help_heading = "What is judged")]
     pub graph: Option<PathBuf>,

@@ -15,6 +15,7 @@ mod busybox;
 mod judging;
 #[path = "../parity/nix.rs"]
 mod nix;
+mod planning;
 mod planted;
 mod sampling;
 mod scene;

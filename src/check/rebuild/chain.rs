@@ -6,6 +6,7 @@
 //! what we made, and this says what came of that. It decides nothing: a
 //! difference handed down is the fault of the node it comes from.
 
+use super::canary::Canary;
 use super::facts::{DerivationFacts, OutputFacts, Production, Rebuild};
 use super::judge::{OutputStatus, judge};
 
@@ -36,10 +37,13 @@ impl Chain {
 }
 
 /// Where our own chain leads at a derivation: the worst of its outputs. `None`
-/// if no chain was followed or the derivation was not built.
+/// if no chain was followed, if the derivation was not built, or if the canary
+/// shows that comparisons of this run count for nothing.
 #[must_use]
 pub fn chain(rebuild: &Rebuild, derivation: &DerivationFacts) -> Option<Chain> {
-    if !rebuild.chained || derivation.production != Production::Built {
+    // A comparison that sees no difference would call anything absorbed.
+    let blind = rebuild.canary.as_ref().and_then(Canary::failure).is_some();
+    if !rebuild.chained || blind || derivation.production != Production::Built {
         return None;
     }
     derivation.outputs.iter().map(|output| output_chain(derivation, output)).max()

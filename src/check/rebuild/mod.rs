@@ -15,6 +15,7 @@ pub mod contrast;
 pub mod examine;
 pub mod facts;
 pub mod judge;
+pub mod planned;
 pub mod rounds;
 pub mod rules;
 pub mod sampled;

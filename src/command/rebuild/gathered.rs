@@ -17,7 +17,7 @@ use crate::gather::inputs::{Admission, Locator, Object, Way, WayKey};
 use crate::nix::store_path::{StoreDir, StorePath};
 use crate::report::Progress;
 use crate::report::progress::Unit;
-use crate::state::StateDir;
+use crate::state::{Objects, StateDir};
 
 /// Inputs at hand, and what is left to build.
 pub struct Gathered {
@@ -50,6 +50,35 @@ pub struct Gathering<'a> {
 }
 
 impl Gathering<'_> {
+    /// Plans for `targets` by what sources say they have, and gets nothing.
+    /// Also gives what is wrong with what they say.
+    #[must_use]
+    pub fn plan(&self, targets: &BTreeSet<StorePath>) -> (Plan, Vec<Finding>) {
+        let kept = self.state.objects();
+        let locator = self.locator(&kept);
+        let goals = goals(targets, self.graph, locator.network_builders);
+        let phase = self.progress.phase("asking for inputs", Unit::Items, None);
+        let plan = plan(&goals, self.graph, &locator, &BTreeSet::new());
+        drop(phase);
+        let conflicts = locator.conflicts.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (plan, conflicts.into_values().collect())
+    }
+
+    /// What finds objects.
+    fn locator<'s>(&'s self, kept: &'s Objects) -> Locator<'s> {
+        Locator {
+            answers: self.answers,
+            local: self.sources.local.as_deref(),
+            graph: self.graph,
+            store_dir: self.store_dir,
+            keys: &self.sources.keys,
+            offline: self.offline,
+            network_builders: self.network_builders && !self.offline,
+            kept,
+            conflicts: Mutex::default(),
+        }
+    }
+
     /// Plans for `targets` and obtains every input. A way that fails is ruled
     /// out and the rest planned anew, so that each failure leads to the next
     /// best way.
@@ -58,19 +87,8 @@ impl Gathering<'_> {
     /// Only when *we* failed to keep an object.
     pub fn run(&self, targets: &BTreeSet<StorePath>) -> Result<Gathered, ToolError> {
         let Self { graph, answers, sources, store_dir, state, progress, .. } = *self;
-        let network_builders = self.network_builders && !self.offline;
         let kept = state.objects();
-        let locator = Locator {
-            answers,
-            local: sources.local.as_deref(),
-            graph,
-            store_dir,
-            keys: &sources.keys,
-            offline: self.offline,
-            network_builders,
-            kept: &kept,
-            conflicts: Mutex::default(),
-        };
+        let locator = self.locator(&kept);
         let admission = Admission {
             answers,
             local: sources.local.as_deref(),
@@ -80,7 +98,7 @@ impl Gathering<'_> {
             store_dir,
             state,
         };
-        let goals = goals(targets, graph, network_builders);
+        let goals = goals(targets, graph, locator.network_builders);
 
         let mut failed: BTreeSet<(StorePath, WayKey)> = BTreeSet::new();
         let mut why: BTreeMap<StorePath, Vec<String>> = BTreeMap::new();

@@ -13,6 +13,7 @@ mod gathered;
 mod outcome;
 mod own_chain;
 mod picture;
+mod planned;
 mod resume;
 mod settings;
 mod shelf;
@@ -35,6 +36,7 @@ use super::cli::RebuildArgs;
 use super::sources::Sources;
 use super::{Environment, ToolError};
 use crate::build::{self, BuiltOutput, Executor, Recorded};
+use crate::check::rebuild::planned::examine_plan;
 use crate::check::rebuild::{examine, rules};
 use crate::gather::answers::Answers;
 use crate::gather::differing::{self, Differing};
@@ -114,6 +116,17 @@ pub fn run(
         offline: args.sources.offline,
         progress,
     };
+    if args.plan {
+        let mut planned =
+            questions.install(|| planned::planned(&gathering, &scope, &targets.paths));
+        planned.findings.extend(targets.findings);
+        planned.findings.extend(findings);
+        planned.unanswered.extend(targets.unanswered);
+        let mut examination = examine_plan(&planned, &store_dir);
+        examination.facts = render::plan_facts(&planned, args.world.name(), &store_dir)
+            .map_err(|error| ToolError::failed("put the facts into the report", error))?;
+        return Ok(Report::from(examination).with_view(render::plan_view(&planned)));
+    }
     let gathered = questions.install(|| gathering.run(&scope.wanted))?;
 
     let shell = find_shell(args, environment, &sources, &gathered)?;

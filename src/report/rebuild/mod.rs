@@ -3,11 +3,13 @@
 mod closure;
 mod drawing;
 mod json;
+mod planned;
 mod repeated;
 mod view;
 
 pub use drawing::drawing;
 pub use json::facts;
+pub use planned::{plan_facts, plan_view};
 pub use view::view;
 
 use crate::check::rebuild::facts::OutputFacts;
