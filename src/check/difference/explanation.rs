@@ -254,12 +254,14 @@ impl EntryDifference {
         dominating(&score(&self.clues))
     }
 
-    /// Whether everything about it has a cause that is more than possible.
+    /// Whether everything about it has a cause that is more than possible. What
+    /// follows from other differences does not follow from nothing.
     #[must_use]
     pub fn is_explained(&self) -> bool {
         let known =
             |clue: &Clue| clue.class != Class::Unknown && clue.certainty > Certainty::Possible;
-        !self.clues.is_empty() && self.clues.iter().all(known)
+        let cause = |clue: &Clue| clue.class != Class::Consequence;
+        self.clues.iter().all(known) && self.clues.iter().any(cause)
     }
 }
 
@@ -424,6 +426,7 @@ mod tests {
         assert_eq!(mixed(Possible).class(), Class::Ordering);
         assert!(!mixed(Possible).is_explained());
         assert!(mixed(Likely).is_explained());
+        assert!(!entry(vec![clue(Class::Consequence, Certain, 1)]).is_explained());
         assert_eq!(entry(vec![]).class(), Class::Unknown);
         assert!(!entry(vec![]).is_explained());
     }
