@@ -29,7 +29,10 @@ pub struct SourceOptions {
     /// Credentials for caches
     #[arg(long, value_name = "FILE")]
     pub netrc_file: Option<PathBuf>,
-    /// Certificates (PEM) to trust instead of the built-in ones
+    /// Bearer tokens for caches: lines of HOST TOKEN
+    #[arg(long, value_name = "FILE")]
+    pub tokens_file: Option<PathBuf>,
+    /// Certificates (PEM) to trust beside those of the system
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
     /// Use no network at all

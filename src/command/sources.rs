@@ -95,7 +95,14 @@ impl Sources {
         let (conf_netrc, conf_ca) =
             conf.map_or((None, None), |conf| (conf.netrc_file, conf.ca_file));
         let netrc = options.netrc_file.clone().or(conf_netrc);
-        let netrc = read_netrc(netrc.as_deref(), environment)?;
+        let mut netrc = read_netrc(netrc.as_deref(), environment)?;
+        if let Some(file) = &options.tokens_file {
+            let doing = || format!("read the tokens in '{}'", file.display());
+            let text = crate::gather::files::read_text(&environment.absolute(file))
+                .map_err(|error| ToolError::failed(doing(), error))?;
+            let added = netrc.add_tokens(text.as_bytes());
+            added.map_err(|error| ToolError::failed(doing(), error))?;
+        }
         let ca_file = options.ca_file.clone().or(conf_ca);
         let http = http(options.offline, ca_file.as_deref(), &caches, environment)?;
         let client = CacheClient::new(http.clone(), netrc.clone(), store_dir.clone());

@@ -1,4 +1,5 @@
-//! Names and passwords for hosts, from a netrc file or a URL.
+//! Names and passwords for hosts, from a netrc file or a URL, and bearer
+//! tokens for hosts, from a file of lines `HOST TOKEN`.
 //!
 //! The netrc grammar is that of curl, which Nix hands the file to, without
 //! macros: `machine HOST`, or `default`, followed by `login`, `password` and
@@ -6,6 +7,7 @@
 //! fit is an error with its line, never skipped: a file that is half
 //! understood sends requests without the credentials meant for them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A secret that shows itself to nobody by accident.
@@ -95,6 +97,35 @@ pub enum NetrcError {
     },
 }
 
+/// Why a file of tokens is refused. Never shows a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokensError {
+    /// More than [`MAX_NETRC`] bytes.
+    #[error("the file of tokens has {0} bytes (expected at most {MAX_NETRC})")]
+    TooLong(usize),
+    /// Not text.
+    #[error("the file of tokens is not UTF-8 text")]
+    NotText,
+    /// A line of another form.
+    #[error("line {line} of the file of tokens is not 'HOST TOKEN'")]
+    Line {
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A token that cannot stand in a header.
+    #[error("line {line} of the file of tokens: the token has characters that no bearer token has")]
+    Token {
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A host with two tokens.
+    #[error("line {line} of the file of tokens: the host has a token already")]
+    Twice {
+        /// The line, from 1.
+        line: usize,
+    },
+}
+
 /// Longest netrc file read: thousands of machines.
 pub const MAX_NETRC: usize = 1 << 20;
 
@@ -111,6 +142,8 @@ struct Entry {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Netrc {
     entries: Vec<Entry>,
+    /// Bearer tokens by host, which come before everything else.
+    tokens: BTreeMap<String, Secret>,
 }
 
 impl Netrc {
@@ -157,14 +190,49 @@ impl Netrc {
                 _ => return Err(NetrcError::Word { line }),
             }
         }
-        Ok(Self { entries })
+        Ok(Self { entries, tokens: BTreeMap::new() })
     }
 
-    /// The credentials for a host: those of the first machine of that name,
-    /// else the default's.
+    /// Adds the bearer tokens of a file: lines of a host and its token, empty
+    /// ones, and comments from `#` on at the beginning of a line.
+    ///
+    /// # Errors
+    /// The first line that does not fit; never its content.
+    pub fn add_tokens(&mut self, bytes: &[u8]) -> Result<(), TokensError> {
+        if bytes.len() > MAX_NETRC {
+            return Err(TokensError::TooLong(bytes.len()));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| TokensError::NotText)?;
+        for (index, content) in text.lines().enumerate() {
+            let line = index.saturating_add(1);
+            let mut words = content.split_whitespace();
+            let (host, token) = match (words.next(), words.next(), words.next()) {
+                (None, ..) => continue,
+                (Some(first), ..) if first.starts_with('#') => continue,
+                (Some(host), Some(token), None) => (host, token),
+                _ => return Err(TokensError::Line { line }),
+            };
+            // RFC 6750, section 2.1.
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+            if !token.bytes().all(fits) {
+                return Err(TokensError::Token { line });
+            }
+            let secret = Secret::new(token.to_owned());
+            if self.tokens.insert(host.to_ascii_lowercase(), secret).is_some() {
+                return Err(TokensError::Twice { line });
+            }
+        }
+        Ok(())
+    }
+
+    /// The credentials for a host: its token, else those of the first machine
+    /// of that name, else the default's.
     #[must_use]
     pub fn find(&self, host: &str) -> Option<Credentials> {
         let host = host.to_ascii_lowercase();
+        if let Some(token) = self.tokens.get(&host) {
+            return Some(Credentials::Bearer(token.clone()));
+        }
         let entry = self
             .entries
             .iter()
@@ -313,6 +381,28 @@ mod tests {
             assert_eq!(Netrc::parse(text), Err(wanted));
         }
         assert!(matches!(Netrc::parse(&vec![b' '; MAX_NETRC + 1]), Err(NetrcError::TooLong(_))));
+    }
+
+    #[test]
+    fn tokens_come_before_passwords() {
+        let mut netrc = Netrc::parse(b"default login l password p").unwrap();
+        netrc.add_tokens(b"# tokens\n\nCache.example  abc.DEF-1_2~+/==\n").unwrap();
+        let bearer = Credentials::Bearer(Secret::new("abc.DEF-1_2~+/==".to_owned()));
+        assert_eq!(netrc.find("cache.EXAMPLE"), Some(bearer));
+        assert_eq!(netrc.find("other.example"), basic("l", "p"));
+        assert!(!format!("{netrc:?}").contains("abc.DEF"));
+        for (text, wanted) in [
+            (&b"host"[..], TokensError::Line { line: 1 }),
+            (b"a b\n\na hunter2 c", TokensError::Line { line: 3 }),
+            (b"a hunter2\x01", TokensError::Token { line: 1 }),
+            ("a hunter2\u{e9}".as_bytes(), TokensError::Token { line: 1 }),
+            (b"a hunter2\nA hunter3", TokensError::Twice { line: 2 }),
+            (b"\xff", TokensError::NotText),
+        ] {
+            let error = Netrc::default().add_tokens(text).unwrap_err();
+            assert_eq!(error, wanted);
+            assert!(!error.to_string().contains("hunter2"));
+        }
     }
 
     #[test]
