@@ -8,6 +8,7 @@
 //! To callers it is a blocking client: each thread drives its own requests
 //! over connections of its own. [`super::narinfos`] has hundreds open at once.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -208,12 +209,14 @@ impl HttpClient {
         if options.offline {
             return Err(Failure::Offline);
         }
-        let origin = request.url.origin();
-        let (mut url, mut zone) = (request.url.clone(), request.zone);
+        let (mut url, mut zone) = (Cow::Borrowed(&request.url), request.zone);
         for _ in 0..=MAX_REDIRECTS {
             let through_proxy = self.admit(&url, zone).await?;
             let wire = lane.wire(&url, zone, options)?;
-            let authorised = url.origin() == origin;
+            let authorised = match &url {
+                Cow::Borrowed(_) => true,
+                Cow::Owned(elsewhere) => elsewhere.origin() == request.url.origin(),
+            };
             let idle = options.patience.idle;
             let reply = wire.send(&url, request, authorised, range, idle).await?;
             if !matches!(reply.status(), 301 | 302 | 303 | 307 | 308) {
@@ -223,7 +226,8 @@ impl HttpClient {
             // A proxy's address says nothing about the server behind it.
             let peer = reply.peer().filter(|_| !through_proxy);
             zone = Zone::At(peer.map_or(AddressClass::Public, options.classify));
-            url = next.filter(|_| request.post.is_none()).ok_or(Failure::RedirectTarget)?;
+            let next = next.filter(|_| request.post.is_none());
+            url = Cow::Owned(next.ok_or(Failure::RedirectTarget)?);
         }
         Err(Failure::Redirects(MAX_REDIRECTS))
     }

@@ -68,12 +68,17 @@ impl Wire {
     /// Sets connections up; makes none yet.
     pub(super) fn new(options: WireOptions<'_>) -> Result<Self, String> {
         let WireOptions { checked, proxies, patience, tls } = options;
-        let proxy = reqwest::Proxy::custom(move |url| proxies.for_url(url).cloned());
-        Client::builder()
+        let builder = if proxies.is_empty() {
+            // Asking for one costs every request something.
+            Client::builder().no_proxy()
+        } else {
+            let proxy = reqwest::Proxy::custom(move |url| proxies.for_url(url).cloned());
+            Client::builder().proxy(proxy)
+        };
+        builder
             .user_agent(concat!("nix-verify/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
             .referer(false)
-            .proxy(proxy)
             .connect_timeout(patience.connect)
             .read_timeout(patience.idle)
             .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
