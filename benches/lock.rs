@@ -36,7 +36,7 @@ fn lock(count: usize, salt: usize) -> String {
         let first = (at + 1) * WIDTH;
         let mut inputs = String::new();
         for child in first..(first + WIDTH).min(count) {
-            write!(inputs, "        \"i{child}\": \"n{child}\",\n").unwrap();
+            writeln!(inputs, "        \"i{child}\": \"n{child}\",").unwrap();
         }
         write!(
             text,
@@ -53,9 +53,9 @@ fn lock(count: usize, salt: usize) -> String {
     }
     text.push_str("    \"root\": {\n      \"inputs\": {\n");
     for child in 0..WIDTH.min(count) {
-        write!(
+        writeln!(
             text,
-            "        \"i{child}\": \"n{child}\"{}\n",
+            "        \"i{child}\": \"n{child}\"{}",
             if child + 1 < WIDTH { "," } else { "" }
         )
         .unwrap();

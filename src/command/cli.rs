@@ -301,6 +301,8 @@ Examples:
     verify lock --base origin/main
   Compare two files:
     verify lock ./new.lock --base ./old.lock
+  Are the pinned revisions and hashes what these clones hold?
+    verify lock --base HEAD~1 --mirror ~/src/nixpkgs --mirror ~/src/home-manager
 ";
 
 /// What `verify lock` takes.
@@ -314,6 +316,22 @@ pub struct LockArgs {
     /// lies in, or a file
     #[arg(long, value_name = "REV|FILE", value_parser = NonEmptyStringValueParser::new())]
     pub base: Option<String>,
+    /// A clone of an input's repository, or a directory of clones, to hold the
+    /// lock against (narHash recomputed, revision on its branch, date);
+    /// SOURCE=DIR says whose clone it is; may be repeated
+    #[arg(
+        long = "mirror", value_name = "[SOURCE=]DIR", help_heading = "Evidence",
+        value_parser = NonEmptyStringValueParser::new()
+    )]
+    pub mirrors: Vec<String>,
+    /// SSH keys whose signatures over commits and tags are known, as ssh-keygen
+    /// reads them; of the base revision if the file is in the repository
+    #[arg(long, value_name = "FILE", help_heading = "Evidence", requires = "mirrors")]
+    pub allowed_signers: Option<PathBuf>,
+    /// OpenPGP keys whose signatures are known, as gpg exports them; of the base
+    /// revision if the file is in the repository
+    #[arg(long, value_name = "FILE", help_heading = "Evidence", requires = "mirrors")]
+    pub keyring: Option<PathBuf>,
     /// What is allowed and put up with [default: .verify.toml beside the lock,
     /// of the base revision if there is one]
     #[arg(long, value_name = "FILE")]

@@ -49,7 +49,7 @@ pub enum BaseError {
         /// The lock.
         lock: PathBuf,
         /// What git says.
-        source: GitError,
+        source: Box<GitError>,
     },
     /// A file that cannot be read.
     #[error(transparent)]
@@ -65,9 +65,6 @@ pub enum BaseError {
         /// Why not.
         source: std::io::Error,
     },
-    /// A commit that cannot be read.
-    #[error(transparent)]
-    Git(#[from] GitError),
 }
 
 impl Base {
@@ -80,8 +77,11 @@ impl Base {
         if file.is_file() {
             return Ok(Self::File { path: file.to_owned(), bytes: input::read(file, max)? });
         }
-        let neither =
-            |source| BaseError::Neither { name: name.to_owned(), lock: lock.to_owned(), source };
+        let neither = |source| BaseError::Neither {
+            name: name.to_owned(),
+            lock: lock.to_owned(),
+            source: Box::new(source),
+        };
         let directory = lock.parent().filter(|path| !path.as_os_str().is_empty());
         let directory = directory.unwrap_or(Path::new("."));
         let repository = Repository::discover(directory).map_err(neither)?;

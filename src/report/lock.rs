@@ -9,12 +9,16 @@ use crate::check::lock::audit::{Audit, Input};
 use crate::check::lock::change::{Change, Pairs};
 use crate::check::lock::suppress::Suppressed;
 use crate::check::{
-    Coverage, Examination, Finding, Inconclusive, Level, NotRun, Source, Subject, Verdict,
+    Coverage, Examination, Finding, Inconclusive, Level, NotRun, Rule, Source, Subject, Verdict,
 };
 use crate::nix::flake_lock::LockInput;
 use crate::nix::flake_ref::short_rev;
 use crate::nix::flake_secrets::brief;
 use crate::nix::time::Timestamp;
+
+/// Most findings of one rule that are listed; a hostile lock can earn one with
+/// every few bytes. Code scanning of GitHub takes 5,000 in all.
+const MAX_OF_RULE: usize = 1_000;
 
 /// What a lock is compared with, as it is shown.
 #[derive(Debug, Clone)]
@@ -186,7 +190,9 @@ impl<'a> LockReport<'a> {
         self.into_report(subjects, facts, view)
     }
 
-    fn into_report(self, subjects: Vec<Subject>, facts: Value, view: View) -> Report {
+    fn into_report(mut self, subjects: Vec<Subject>, facts: Value, view: View) -> Report {
+        let findings = std::mem::take(&mut self.findings);
+        self.findings = limited(findings, self.source.name());
         Report::from(Examination {
             command: "lock",
             subjects,
@@ -448,6 +454,31 @@ impl Score {
     }
 }
 
+/// The first [`MAX_OF_RULE`] findings of each rule; the rest as one that
+/// counts them, as heavy as the heaviest of them.
+fn limited(findings: Vec<Finding>, file: &str) -> Vec<Finding> {
+    let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut rest: BTreeMap<&'static str, (usize, Level, &'static Rule)> = BTreeMap::new();
+    let mut kept = Vec::with_capacity(findings.len().min(MAX_OF_RULE));
+    for finding in findings {
+        let count = counts.entry(finding.rule.id).or_default();
+        *count += 1;
+        if *count <= MAX_OF_RULE {
+            kept.push(finding);
+            continue;
+        }
+        let (more, level, _) =
+            rest.entry(finding.rule.id).or_insert((0, finding.level, finding.rule));
+        *more += 1;
+        *level = (*level).max(finding.level);
+    }
+    kept.extend(rest.into_values().map(|(count, level, rule)| {
+        Finding::new(rule, file, format!("{count} more findings of this rule are not listed"))
+            .weighed(level)
+    }));
+    kept
+}
+
 /// The inputs that the flake names itself.
 fn input_table(head: &Audit<'_>, scores: &BTreeMap<String, Score>) -> Section {
     let mut rows: Vec<(Score, Vec<Cell>)> = head
@@ -465,7 +496,7 @@ fn input_table(head: &Audit<'_>, scores: &BTreeMap<String, Score>) -> Section {
             (score, row)
         })
         .collect();
-    rows.sort_by(|a, b| b.0.rank().cmp(&a.0.rank()));
+    rows.sort_by_key(|row| std::cmp::Reverse(row.0.rank()));
     Section::Table(Table {
         title: "Inputs of the flake".into(),
         columns: ["input", "source", "locked to", "verdict"].map(Column::text).into(),

@@ -80,6 +80,28 @@ fn hostile_texts_are_survived() {
 }
 
 #[test]
+fn a_flood_of_findings_is_counted() {
+    let nodes: Vec<String> = (0..3_000).map(|at| format!(r#""n{at}":{{}}"#)).collect();
+    let text =
+        format!(r#"{{"nodes":{{"root":{{}},{}}},"root":"root","version":7}}"#, nodes.join(","));
+    let (code, report) = audit_text(&text, &[]);
+    assert_eq!(code, 1);
+    let count = |rule: &str| rules(&report).iter().filter(|one| **one == rule).count();
+    assert_eq!((count("malformed-lock"), count("orphan-node")), (1_001, 1_001));
+    let all = report["findings"].as_array().unwrap();
+    let more: Vec<&str> = all
+        .iter()
+        .filter_map(|one| one["message"].as_str())
+        .filter(|message| message.contains("more findings of this rule"))
+        .collect();
+    assert_eq!(more.len(), 2, "{more:?}");
+    assert!(more.iter().any(|message| message.starts_with("5000 more")), "{more:?}");
+    assert!(more.iter().any(|message| message.starts_with("2000 more")), "{more:?}");
+    // Each of them is a subject that did not pass unseen.
+    assert_eq!(report["subjects"].as_array().unwrap().len(), 3_000);
+}
+
+#[test]
 fn a_hostile_base_is_survived() {
     let place = tempfile::tempdir().unwrap();
     let good = std::fs::read(locks().join("numtide+devshell.lock")).unwrap();

@@ -12,6 +12,7 @@
 )]
 
 mod base;
+mod forged;
 mod hostile;
 mod real;
 mod rules;

@@ -13,6 +13,7 @@ pub mod evidence_judge;
 pub mod evidence_rules;
 pub mod identity;
 pub mod policy;
+pub mod questions;
 pub mod suppress;
 pub mod well_known;
 

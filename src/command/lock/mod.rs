@@ -1,5 +1,6 @@
 //! `verify lock`: what a lock file pins, and what a change does to it.
 
+mod evidence;
 mod settings;
 
 use std::path::{Path, PathBuf};
@@ -38,8 +39,10 @@ pub fn run(args: &LockArgs, environment: &Environment) -> Result<Report, ToolErr
         .map_err(|error| ToolError::failed(format!("audit '{name}'"), error))?;
     let base = args.base.as_deref().map(|base| find_base(base, &path, environment)).transpose()?;
     let settings = Settings::find(args, &path, base.as_ref(), environment)?;
+    let mirrors = evidence::mirrors(args)?;
     let now = args.output.now.unwrap_or_else(|| Timestamp::from(environment.now)).seconds();
     let tables = Tables::built_in();
+    let signers = evidence::signers(args, base.as_ref(), now, environment)?;
 
     let mut source = Source::new(name.as_str(), &bytes);
     source.hide(hidden_in_file(&bytes));
@@ -117,6 +120,12 @@ pub fn run(args: &LockArgs, environment: &Environment) -> Result<Report, ToolErr
     report.asked += answered;
     report.answered += answered;
     report.not_run.extend(not_run);
+    if args.mirrors.is_empty() {
+        evidence::without(&mut report, &head);
+    } else {
+        let base = base_audit.as_ref();
+        evidence::ask(&mut report, &head, base, pairs.as_ref(), &mirrors, &signers);
+    }
     report.suppressed =
         suppress::apply(&settings.config, config_source.as_ref(), now, &mut report.findings);
     Ok(report.finish(&head, base_audit.as_ref(), pairs.as_ref()))
