@@ -4,8 +4,8 @@
 //! What was finished is named by everything that decides a build: the resolved
 //! derivation, the content of every input, the world, the limits and so on. It
 //! counts only within its run ([`crate::state::Run`]): a rebuild that somebody
-//! asks for anew is never answered from memory. Outputs are hashed once more
-//! before they are used, and logs too.
+//! asks for anew is never answered from memory. Outputs are hashed and scanned
+//! for references once more before they are used, and logs are hashed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,8 +18,16 @@ use super::outcome::{BuildError, BuildOutcome, Built, BuiltOutput};
 use super::record;
 use crate::gather::tree::hash_tree;
 use crate::nix::hash::{Hash, HashAlgorithm, Hasher};
+use crate::nix::references::ReferenceScanner;
 use crate::nix::store_path::StorePath;
 use crate::state::{Run, StateDir, StateError};
+
+/// What stays free of the disk: outputs that nothing reads any more are not
+/// kept beyond that. Room for the builds that are still to come, ...
+const LEFT_FREE: u64 = 8 << 30;
+
+/// ... and on a small disk one part in this many.
+const LEFT_FREE_PART: u64 = 10;
 
 /// Whether the trees of an output are needed once it is built.
 pub type Needed<'a> = dyn Fn(&StorePath, &BuiltOutput) -> bool + Sync + 'a;
@@ -38,8 +46,9 @@ pub struct Recorded<'a> {
 }
 
 impl<'a> Recorded<'a> {
-    /// Records what `inner` builds as part of `run`. Trees of outputs are kept
-    /// only where `needed` says so.
+    /// Records what `inner` builds as part of `run`. Outputs that `needed` says
+    /// nothing will read are kept while there is room: nothing is believed later
+    /// that cannot be hashed again.
     #[must_use]
     pub fn new(
         inner: &'a dyn Executor,
@@ -126,9 +135,7 @@ impl<'a> Recorded<'a> {
         let outcome = record::read(&finished.record, &finished.place, self.state);
         let sound = outcome.filter(|outcome| match outcome {
             BuildOutcome::Failed(_) => true,
-            BuildOutcome::Built(built) => {
-                !self.is_needed(job, built) || built.outputs.values().all(is_sound)
-            }
+            BuildOutcome::Built(built) => are_sound(job, &built.outputs),
         });
         match sound {
             Some(BuildOutcome::Built(built)) => {
@@ -146,6 +153,16 @@ impl<'a> Recorded<'a> {
     fn is_needed(&self, job: &BuildJob, built: &Built) -> bool {
         // Further rounds are compared with the first one.
         job.round > 0 || built.outputs.values().any(|output| (self.needed)(&job.drv_path, output))
+    }
+
+    /// Whether the disk has room for outputs that nothing reads any more, only
+    /// so that they can be hashed again if the run has to be taken up.
+    fn has_room(&self) -> bool {
+        rustix::fs::statvfs(self.state.root()).is_ok_and(|disk| {
+            let left = disk.f_bavail.saturating_mul(disk.f_frsize);
+            let all = disk.f_blocks.saturating_mul(disk.f_frsize);
+            left >= (all / LEFT_FREE_PART).min(LEFT_FREE)
+        })
     }
 
     /// Writes an outcome down, and gives it as it is from then on.
@@ -176,7 +193,11 @@ impl<'a> Recorded<'a> {
                 return Ok(BuildOutcome::Built(built));
             }
         };
-        let room = room.filter(|_| self.is_needed(job, &built));
+        if room.is_some() && !self.is_needed(job, &built) && !self.has_room() {
+            // What could not be hashed again would have to be built again.
+            built.room = room.map(Arc::new);
+            return Ok(BuildOutcome::Built(built));
+        }
         let kept = self.run.finish(key, &text, room)?;
         if let Some(kept) = kept {
             for output in built.outputs.values_mut() {
@@ -218,10 +239,20 @@ pub fn program() -> String {
     format!("{version} {:?}", file.ok())
 }
 
-/// Whether an output's tree still has the hash it had when it was built.
-fn is_sound(output: &BuiltOutput) -> bool {
-    hash_tree(&output.host_path, &mut [])
-        .is_ok_and(|found| found == (output.nar_hash, output.nar_size))
+/// Whether the outputs of a job can be proven to be what its build gave: they
+/// stand at their paths, their trees have their hashes and name their
+/// references. Where only the build could tell a path, nothing proves it.
+fn are_sound(job: &BuildJob, outputs: &BTreeMap<String, BuiltOutput>) -> bool {
+    let candidates = || job.inputs.keys().chain(outputs.values().map(|output| &output.path));
+    let sound = |(name, output): (&String, &BuiltOutput)| {
+        let mut scanner = ReferenceScanner::new(candidates());
+        let planned = job.outputs.get(name).and_then(Option::as_ref);
+        planned == Some(&output.path)
+            && hash_tree(&output.host_path, &mut [&mut scanner])
+                .is_ok_and(|found| found == (output.nar_hash, output.nar_size))
+            && scanner.into_found() == output.references
+    };
+    outputs.len() == job.outputs.len() && outputs.iter().all(sound)
 }
 
 /// Fields of a key, each with its length before it.

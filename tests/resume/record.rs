@@ -46,7 +46,14 @@ fn a_file(directory: &Path) -> PathBuf {
 #[test]
 fn a_record_that_was_tampered_with_counts_for_nothing() {
     type Damage = fn(&Scene, &Path);
-    let damages: [(&str, Damage); 7] = [
+    let damages: [(&str, Damage); 8] = [
+        ("another reference", |_, record| {
+            let text = std::fs::read_to_string(record.join("record.json")).unwrap();
+            let other = "\"references\":[\"0hm2f1psjpcwg8fijsmr4wwxrx59s092-bar\"]";
+            let text = text.replacen("\"references\":[]", other, 1);
+            assert!(text.contains(other));
+            std::fs::write(record.join("record.json"), text).unwrap();
+        }),
         ("another output", |_, record| {
             std::fs::write(a_file(&record.join("trees")), "forged\n").unwrap();
         }),
