@@ -68,6 +68,8 @@ Examples:
   Whatever a store path was made by, and many at once:
     verify rebuild ./result --local-store
     nix-store -qd $(nix-build -A all) | verify rebuild - --local-store
+  The whole closure: who diverges first, and what stands on it:
+    verify rebuild ./app.drv --closure --graph closure.svg
   With inputs from the local Nix store, as JSON for a pipeline:
     verify rebuild /nix/store/HASH-app.drv --local-store --format json --output report.json
 ";
@@ -89,19 +91,25 @@ pub struct RebuildArgs {
     /// Where the .drv files of inputs are found; may be repeated
     #[arg(long = "drv-dir", value_name = "DIR")]
     pub drv_dirs: Vec<PathBuf>,
-    /// Judge everything that the targets build on too, from the fixed outputs
-    /// up: each derivation on its inputs as claimed
+    /// Also everything that the targets build on (rebuild) or refer to (cache)
     #[arg(long, help_heading = "What is judged")]
     pub closure: bool,
-    /// Judge a random sample of that: so many derivations, or so many percent
-    #[arg(long, value_name = "N|P%", requires = "seed", help_heading = "What is judged")]
+    /// A random sample of those only, a number or a percentage; says what that
+    /// tells about all of them
+    #[arg(long, value_name = "N|P%", help_heading = "What is judged")]
     pub sample: Option<Sample>,
-    /// What the sample is drawn by: any text; the same one draws the same sample
-    #[arg(long, value_name = "TEXT", requires = "sample", help_heading = "What is judged")]
-    pub seed: Option<String>,
+    /// What the sample is drawn by: the same seed draws the same sample
+    #[arg(
+        long,
+        value_name = "SEED",
+        requires = "sample",
+        default_value = "0",
+        help_heading = "What is judged"
+    )]
+    pub seed: String,
     /// Only say what would be built, what it needs, where that comes from and
     /// what is lacking; nothing is fetched or built
-    #[arg(long, conflicts_with = "graph", help_heading = "What is judged")]
+    #[arg(long, conflicts_with_all = ["graph", "baseline"], help_heading = "What is judged")]
     pub plan: bool,
     /// Draw who builds on whom and what came of each, to FILE.svg or FILE.dot
     #[arg(long, value_name = "FILE", help_heading = "What is judged")]
@@ -251,7 +259,7 @@ pub struct CacheArgs {
     /// a .drv is itself there
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
-    /// Also everything the targets refer to, and what that refers to
+    /// Also everything that the targets build on (rebuild) or refer to (cache)
     #[arg(long)]
     pub closure: bool,
     /// Everything there is
@@ -269,7 +277,7 @@ pub struct CacheArgs {
     /// Read the NARs, and the objects of the local store: hash, size, format and references
     #[arg(long, help_heading = "Depth")]
     pub contents: bool,
-    /// Read those of so many paths only, a number or a percentage, and say what that
+    /// A random sample of those only, a number or a percentage; says what that
     /// tells about all of them
     #[arg(long, value_name = "N|P%", requires = "contents", help_heading = "Depth")]
     pub sample: Option<Sample>,

@@ -70,10 +70,10 @@ fn a_sample_finds_what_is_in_it() {
 }
 
 #[test]
-fn a_sample_without_a_seed_or_size_is_misuse() {
+fn a_sample_without_a_size_is_misuse() {
     let mut scene = Scene::new();
     let made = scene.derivation("x", &[">out", "x"], &[]);
-    for options in [&["--sample", "5"][..], &["--seed", "x"], &["--sample", "0", "--seed", "x"]] {
+    for options in [&["--sample", "5.5"][..], &["--seed", "x"], &["--sample", "0", "--seed", "x"]] {
         let output = scene.command(&[&made]).args(options).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{options:?}");
     }

@@ -256,9 +256,9 @@ fn scope(
     targets: &BTreeSet<StorePath>,
     graph: &graph::DerivationGraph,
 ) -> Scope {
-    match (args.sample, &args.seed) {
-        (Some(size), Some(seed)) => Scope::closure(targets, graph).sample(size, seed, graph),
-        _ if args.closure => Scope::closure(targets, graph),
-        _ => Scope::targets(targets),
+    match args.sample {
+        Some(size) => Scope::closure(targets, graph).sample(size, &args.seed, graph),
+        None if args.closure => Scope::closure(targets, graph),
+        None => Scope::targets(targets),
     }
 }
