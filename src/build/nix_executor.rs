@@ -127,13 +127,13 @@ impl<'a> NixExecutor<'a> {
 
     fn ask_version(&self) -> Result<String, BuildError> {
         let room = self.state.build_dir().map_err(|error| BuildError::Other(error.to_string()))?;
-        let call = Call { room: room.path(), arguments: vec!["--version".to_owned()] };
+        let call = Call { room: room.path(), arguments: vec!["--version".to_owned()], input: None };
         let limits = Limits { timeout: Some(VERSION_TIME), ..Limits::default() };
         let (end, tail) = self.run(&call, &limits, Vec::new())?;
-        match (end, tail.first()) {
+        match (end, tail.iter().find(|line| line.contains("Nix)"))) {
             (End::Success, Some(version)) => Ok(version.clone()),
             (End::Success, None) => Err(self.odd("says nothing about its version")),
-            (End::Failure(reason), _) => Err(self.odd(&reason.to_string())),
+            (End::Failure(reason), _) => Err(self.odd(&format!("{reason}: {}", tail.join(" ")))),
         }
     }
 
@@ -172,7 +172,9 @@ impl<'a> NixExecutor<'a> {
             c_string([name.as_bytes(), b"=", path.as_os_str().as_bytes()].concat())
         };
         let room = call.room;
-        let mut arguments = vec![text("nix-store")];
+        let users = if self.kind == RootKind::HostRoot { BUILD_USERS_GROUP } else { "" };
+        let mut arguments =
+            ["nix-store", "--option", "build-users-group", users].map(text).to_vec();
         arguments.extend(call.arguments.iter().map(|argument| text(argument)));
         let errand = Errand {
             program: c_string(self.nix_store.as_os_str().as_bytes().to_vec()),
@@ -182,10 +184,15 @@ impl<'a> NixExecutor<'a> {
                 path("HOME", &room.join("home")),
                 path("NIX_CONF_DIR", &room.join("conf")),
                 text("NIX_USER_CONF_FILES="),
+                // Nor its daemon, nor its own store.
+                path("NIX_DAEMON_SOCKET_PATH", &room.join("home/none")),
+                path("NIX_STATE_DIR", &room.join("home/state")),
+                path("NIX_LOG_DIR", &room.join("home/log")),
                 text("PATH=/usr/bin:/bin"),
                 text("TERM=dumb"),
                 path("TMPDIR", &room.join("tmp")),
             ],
+            input: call.input.clone().unwrap_or_else(|| PathBuf::from("/dev/null")),
             guard: Guard {
                 processes: limits.max_processes,
                 watch_processes: true,
@@ -274,7 +281,11 @@ impl<'a> NixExecutor<'a> {
             max_log_bytes: Some(REGISTER_LOG_BYTES),
             ..job.limits
         };
-        let call = Call { room: scratch.room, arguments: scratch.arguments(&["--load-db"]) };
+        let call = Call {
+            room: scratch.room,
+            arguments: scratch.arguments(&["--load-db"]),
+            input: Some(file),
+        };
         let (end, tail) = self.run(&call, &limits, Vec::new())?;
         match end {
             End::Success => Ok(()),
@@ -328,14 +339,12 @@ impl Executor for NixExecutor<'_> {
         self.furnish(job, &scratch)?;
 
         let mut arguments = scratch.arguments(&["--realise", &job.store_dir.full(&job.drv_path)]);
-        let users = if self.kind == RootKind::HostRoot { BUILD_USERS_GROUP } else { "" };
         let shell = job.shell.as_ref().map(|shell| format!("/bin/sh={}", shell.display()));
         for (setting, value) in [
             // Nothing from anywhere else, nobody else builds.
             ("substitute", "false"),
             ("substituters", ""),
             ("builders", ""),
-            ("build-users-group", users),
             ("sandbox", "true"),
             ("sandbox-fallback", "false"),
             ("sandbox-paths", shell.as_deref().unwrap_or_default()),
@@ -346,7 +355,7 @@ impl Executor for NixExecutor<'_> {
         ] {
             arguments.extend(["--option".to_owned(), setting.to_owned(), value.to_owned()]);
         }
-        let call = Call { room: room.path(), arguments };
+        let call = Call { room: room.path(), arguments, input: None };
         let mut log = LogWriter::new(room.path().join("log"));
         let inputs: u64 = job.inputs.values().map(|input| input.nar_size).sum();
         let limits = Limits {
@@ -407,6 +416,8 @@ struct Call<'a> {
     /// Where its own files lie.
     room: &'a Path,
     arguments: Vec<String>,
+    /// What it reads.
+    input: Option<PathBuf>,
 }
 
 /// The store of one job.

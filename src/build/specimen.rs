@@ -95,10 +95,10 @@ const MACHINE: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
 /// Where the program is loaded.
 const ADDRESS: u64 = 0x40_0000;
 
-/// Bytes of the two headers before the code.
-const HEADERS: u64 = 64 + 56;
+/// Bytes of the three headers before the code.
+const HEADERS: u64 = 64 + 2 * 56;
 
-/// The builder: an ELF file of one segment.
+/// The builder: an ELF file that is loaded as a whole.
 #[must_use]
 pub fn program() -> Vec<u8> {
     let size = HEADERS + length(&CODE) + length(TEXT);
@@ -114,7 +114,7 @@ pub fn program() -> Vec<u8> {
         file.extend(word.to_le_bytes());
     }
     file.extend(0_u32.to_le_bytes());
-    for half in [64_u16, 56, 1, 64, 0, 0] {
+    for half in [64_u16, 56, 2, 64, 0, 0] {
         file.extend(half.to_le_bytes());
     }
     // One segment to be loaded, read and executed: the whole file.
@@ -122,6 +122,13 @@ pub fn program() -> Vec<u8> {
         file.extend(word.to_le_bytes());
     }
     for word in [0, ADDRESS, ADDRESS, size, size, 0x1000] {
+        file.extend(word.to_le_bytes());
+    }
+    // A stack that is read and written, not executed.
+    for word in [0x6474_e551_u32, 6] {
+        file.extend(word.to_le_bytes());
+    }
+    for word in [0_u64, 0, 0, 0, 0, 16] {
         file.extend(word.to_le_bytes());
     }
     file.extend(CODE);

@@ -33,7 +33,7 @@ fn cases(workshop: &Workshop) -> Vec<(&'static str, Case)> {
         (name, Case { made, options: &[], code, status })
     };
     let busybox = format!("{tools}/bin/busybox");
-    let damaged = ["damage", &busybox, &tools, "/etc/passwd", "/proc/1/exe"];
+    let damaged = ["damage", &busybox, &tools, "/bin/sh", "/proc/1/exe"];
     vec![
         attack("fork-bomb", &["bomb"], &["--max-processes", "60"], 3, "limit-reached"),
         attack("memory-hog", &["hog", "own"], &["--max-memory", "64M"], 3, "limit-reached"),
@@ -81,7 +81,7 @@ fn cases(workshop: &Workshop) -> Vec<(&'static str, Case)> {
         attack("fifo", &["fifo"], &[], 3, "build-failed"),
         attack("socket", &["socket"], &[], 3, "build-failed"),
         attack("damage", &damaged, &[], 0, "reproduced"),
-        attack("nested", &["nested", "/etc/passwd", &busybox], &[], 0, "reproduced"),
+        attack("nested", &["nested", "/bin/sh", &busybox], &[], 0, "reproduced"),
         attack("proc", &["proc", "/root"], &[], 0, "reproduced"),
         attack("descriptors", &["descriptors"], &[], 0, "reproduced"),
         attack("keys", &["keys"], &[], 0, "reproduced"),

@@ -33,6 +33,8 @@ use super::{BUILDER_GID, BUILDER_UID};
 const SHM_OPTIONS: &std::ffi::CStr = c"size=50%";
 /// Options of the new `/dev/pts`.
 const PTS_OPTIONS: &std::ffi::CStr = c"newinstance,mode=0620";
+/// Where there is nothing to be read.
+const NULL: &str = "/dev/null";
 /// Where source directories are attached until everything is mounted.
 const MEANWHILE: &str = "proc";
 /// What builders may not add to the modes of new files.
@@ -80,7 +82,7 @@ pub fn run(plan: &Plan, trees: Trees, terminal: OwnedFd, mut supervisor: UnixStr
 pub fn run_errand(errand: &Errand, terminal: OwnedFd, mut supervisor: UnixStream) -> i32 {
     let prepared = || {
         setsid().map_err(failed("start a session"))?;
-        connect(terminal)?;
+        connect(&errand.input, terminal)?;
         // Those who build for it have users of their own, who count.
         let limit = Some(errand.guard.processes);
         setrlimit(Resource::Nproc, Rlimit { current: limit, maximum: limit })
@@ -147,7 +149,7 @@ fn prepare(
     rustix::system::setdomainname(b"(none)").map_err(failed("set the domain name"))?;
     mount_world(plan, trees)?;
     enter_root(plan)?;
-    connect(terminal)?;
+    connect(Path::new(NULL), terminal)?;
     if plan.hardened {
         forbid_user_namespaces()?;
     }
@@ -184,13 +186,15 @@ fn introduce(supervisor: &mut UnixStream) -> Result<(), String> {
     supervisor.write_all(&number.to_le_bytes()).map_err(failed("speak to the supervisor"))
 }
 
-/// Standard input from `/dev/null`, the other two to the terminal; everything
-/// else is closed when the program starts.
-fn connect(terminal: OwnedFd) -> Result<(), String> {
-    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-        .map_err(failed("open '/dev/null'"))?;
+/// Standard input from a file, the other two to the terminal; everything else
+/// is closed when the program starts.
+fn connect(input: &Path, terminal: OwnedFd) -> Result<(), String> {
+    // As Nix opens /dev/null: the builder can ask how it was opened.
+    let flags = if input == Path::new(NULL) { OFlags::RDWR } else { OFlags::RDONLY };
+    let input = rustix::fs::open(input, flags | OFlags::CLOEXEC, Mode::empty())
+        .map_err(failed("open the standard input"))?;
     let connect = || {
-        rustix::stdio::dup2_stdin(&null)?;
+        rustix::stdio::dup2_stdin(&input)?;
         rustix::stdio::dup2_stdout(&terminal)?;
         rustix::stdio::dup2_stderr(&terminal)
     };

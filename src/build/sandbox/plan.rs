@@ -354,6 +354,8 @@ pub struct Errand {
     pub arguments: Vec<CString>,
     /// `name=value`, all of them.
     pub environment: Vec<CString>,
+    /// The file it reads as its standard input.
+    pub input: PathBuf,
     /// What it and all it starts may take.
     pub guard: Guard,
 }
@@ -366,6 +368,7 @@ impl Errand {
         out.bytes(self.program.as_bytes());
         out.list(&self.arguments, |out, argument| out.bytes(argument.as_bytes()));
         out.list(&self.environment, |out, variable| out.bytes(variable.as_bytes()));
+        out.path(&self.input);
         self.guard.encode(&mut out);
         out.0
     }
@@ -380,6 +383,7 @@ impl Errand {
             program: input.c_string()?,
             arguments: input.list(Reader::c_string)?,
             environment: input.list(Reader::c_string)?,
+            input: input.path()?,
             guard: Guard::decode(&mut input)?,
         };
         if input.0.is_empty() { Ok(errand) } else { Err(PlanError) }
@@ -468,6 +472,7 @@ mod tests {
             program: c"/bin/x".into(),
             arguments: vec![c"x".into(), c"".into()],
             environment: vec![c"A=b".into()],
+            input: "/dev/null".into(),
             guard: Guard { processes: 3, ..Guard::default() },
         };
         let bytes = errand.encode();
