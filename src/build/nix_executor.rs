@@ -193,6 +193,8 @@ impl<'a> NixExecutor<'a> {
                 path("TMPDIR", &room.join("tmp")),
             ],
             input: call.input.clone().unwrap_or_else(|| PathBuf::from("/dev/null")),
+            // As root Nix drops groups, which only root of a machine can.
+            ordinary: self.kind != RootKind::HostRoot,
             guard: Guard {
                 processes: limits.max_processes,
                 watch_processes: true,

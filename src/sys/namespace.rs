@@ -306,6 +306,29 @@ fn map_only_self(uid: u32, gid: u32) -> Result<(), NamespaceError> {
     }
 }
 
+/// The user and group that a process becomes by [`leave_root`].
+const ORDINARY: u32 = 1000;
+
+/// Makes a root of a private namespace an ordinary user of another one, in
+/// which everything that was root's is this user's. For programs that expect
+/// of root what only root of a machine can do.
+///
+/// # Errors
+/// What the system says.
+pub fn leave_root() -> Result<(), NamespaceError> {
+    let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+    // SAFETY: the flag that makes this unsafe, FILES, is not used.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER) }.map_err(forbidden)?;
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)
+        .map_err(failed("make this process readable to itself"))?;
+    fs::write("/proc/self/uid_map", format!("{ORDINARY} {uid} 1"))
+        .map_err(failed("map this user in a user namespace"))?;
+    fs::write("/proc/self/setgroups", "deny")
+        .map_err(failed("give up setgroups in a user namespace"))?;
+    fs::write("/proc/self/gid_map", format!("{ORDINARY} {gid} 1"))
+        .map_err(failed("map this group in a user namespace"))
+}
+
 /// Names what stands in the way of user namespaces.
 fn forbidden(errno: rustix::io::Errno) -> NamespaceError {
     NamespaceError::Forbidden { setting: forbidding_setting(), source: errno.into() }

@@ -20,7 +20,7 @@ use rustix::thread::{Gid, Uid, set_no_new_privs, set_thread_gid, set_thread_uid}
 use crate::build::builtin;
 use crate::sys::filter::{Confinement, confine, load_seccomp};
 use crate::sys::mount::{Access, set_access};
-use crate::sys::namespace::copy_mounts;
+use crate::sys::namespace::{copy_mounts, leave_root};
 use crate::sys::network::loopback_up;
 use crate::sys::process::{
     Fork, ForkError, add_personality, execve, exit_now, fork, leave_session_keyring, reset_signals,
@@ -83,6 +83,9 @@ pub fn run_errand(errand: &Errand, terminal: OwnedFd, mut supervisor: UnixStream
     let prepared = || {
         setsid().map_err(failed("start a session"))?;
         connect(&errand.input, terminal)?;
+        if errand.ordinary {
+            leave_root().map_err(failed("become an ordinary user"))?;
+        }
         // Those who build for it have users of their own, who count.
         let limit = Some(errand.guard.processes);
         setrlimit(Resource::Nproc, Rlimit { current: limit, maximum: limit })

@@ -356,6 +356,8 @@ pub struct Errand {
     pub environment: Vec<CString>,
     /// The file it reads as its standard input.
     pub input: PathBuf,
+    /// Whether it is run as an ordinary user, where root is nobody but us.
+    pub ordinary: bool,
     /// What it and all it starts may take.
     pub guard: Guard,
 }
@@ -369,6 +371,7 @@ impl Errand {
         out.list(&self.arguments, |out, argument| out.bytes(argument.as_bytes()));
         out.list(&self.environment, |out, variable| out.bytes(variable.as_bytes()));
         out.path(&self.input);
+        out.number(u64::from(self.ordinary));
         self.guard.encode(&mut out);
         out.0
     }
@@ -384,6 +387,7 @@ impl Errand {
             arguments: input.list(Reader::c_string)?,
             environment: input.list(Reader::c_string)?,
             input: input.path()?,
+            ordinary: input.flag()?,
             guard: Guard::decode(&mut input)?,
         };
         if input.0.is_empty() { Ok(errand) } else { Err(PlanError) }
@@ -473,6 +477,7 @@ mod tests {
             arguments: vec![c"x".into(), c"".into()],
             environment: vec![c"A=b".into()],
             input: "/dev/null".into(),
+            ordinary: true,
             guard: Guard { processes: 3, ..Guard::default() },
         };
         let bytes = errand.encode();
