@@ -29,7 +29,7 @@ pub fn decode<'t>(text: &'t [u8], label: &str) -> Option<(Vec<u8>, &'t [u8])> {
         // that nothing depends on.
         if line.is_empty() {
             headers = false;
-        } else if !(headers && line.windows(2).any(|pair| pair == b": ")) && !line.starts_with(b"=")
+        } else if !(line.starts_with(b"=") || headers && line.windows(2).any(|pair| pair == b": "))
         {
             headers = false;
             body.extend_from_slice(line);
