@@ -8,6 +8,7 @@
     clippy::indexing_slicing,
     clippy::expect_used,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "tests state what they expect and may stop at the first surprise"
 )]
 

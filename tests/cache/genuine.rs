@@ -67,7 +67,8 @@ fn set(narinfo: &str, name: &str, value: &str) -> String {
 fn changing_a_signed_field_breaks_every_one() {
     let all = narinfos();
     let names = hash_parts(&all);
-    let changes: [(&str, fn(&str) -> String); 4] = [
+    type Change = fn(&str) -> String;
+    let changes: [(&str, Change); 4] = [
         ("StorePath", |one| format!("{}x", field(one, "StorePath").unwrap())),
         ("NarHash", |_| OTHER.to_owned()),
         ("NarSize", |one| (field(one, "NarSize").unwrap().parse::<u64>().unwrap() + 1).to_string()),
@@ -122,7 +123,7 @@ fn every_expected_row_gets_its_verdict() {
     for row in rows {
         let (file, name, signatures) = (row[0], row[1], row[2]);
         let text = std::fs::read_to_string(fixtures().join("narinfo").join(file)).unwrap();
-        let place = directory(&[text.clone()], &[name.to_owned()]);
+        let place = directory(std::slice::from_ref(&text), &[name.to_owned()]);
         let path = field(&text, "StorePath").unwrap();
         let ran = cache(&[
             path,
@@ -151,7 +152,7 @@ fn every_expected_row_gets_its_verdict() {
 fn an_unknown_key_alone_decides_nothing_and_is_named() {
     let file = fixtures().join("narinfo/cachix-source-no-references.narinfo");
     let text = std::fs::read_to_string(file).unwrap();
-    let place = directory(&[text.clone()], &hash_parts(&[text.clone()]));
+    let place = directory(std::slice::from_ref(&text), &hash_parts(std::slice::from_ref(&text)));
     let key = "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=";
     let path = field(&text, "StorePath").unwrap();
     let ran = cache(&[path, "--cache", &url(place.path()), "--trusted-key", key]);

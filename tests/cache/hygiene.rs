@@ -143,7 +143,7 @@ fn content_addresses_are_recomputed() {
     let address = |method, bytes: &[u8]| {
         ContentAddress::new(method, Hash::of(HashAlgorithm::Sha256, bytes)).unwrap()
     };
-    let nar = super::handmade::nar(b"text\n");
+    let nar = handmade::nar(b"text\n");
     for (method, bytes, plain) in
         [(Method::Recursive, nar.as_slice(), true), (Method::Flat, b"text\n".as_slice(), false)]
     {
@@ -171,11 +171,8 @@ fn content_addresses_are_recomputed() {
         let mut lie = narinfo("source", b"lies\n", &[]);
         lie.store_path = at;
         lie.ca = Some(ca);
-        std::fs::write(
-            made.directory().join(lie.url.as_written()),
-            super::handmade::nar(b"lies\n"),
-        )
-        .unwrap();
+        std::fs::write(made.directory().join(lie.url.as_written()), handmade::nar(b"lies\n"))
+            .unwrap();
         std::fs::write(&file, lie.to_text(&store_dir)).unwrap();
         let ran = cache(&[&base[..], &["--contents"]].concat());
         assert_eq!(ran.code, 1, "{:#}", ran.report);

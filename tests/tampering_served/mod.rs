@@ -1,7 +1,7 @@
 //! The same lies and failures from a server, for what only a server can do:
 //! break off, dawdle, refuse, answer with too much.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
