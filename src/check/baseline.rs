@@ -2,12 +2,17 @@
 //!
 //! With a baseline, a run answers whether anything *regressed*. What failed
 //! before in the same way becomes a note, what had no answer before is not
-//! asked again, and what held before and does not now is said. A forged claim
-//! stays an error whenever it is met.
+//! asked again, and what held before and does not now is said. Only what the
+//! baseline says itself is known: another rule broken by the same output, or
+//! another question about it, counts as ever. A forged claim stays an error
+//! whenever it is met, and a failed canary is never set aside.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Examination, Finding, Level, Rule, Verdict};
+use super::rebuild::rounds::STABLE;
+use super::rebuild::rules::FORGED_SIGNATURE;
+use super::rebuild::verdicts::REPRODUCES;
+use super::{Examination, Finding, Inconclusive, Level, Reason, Rule, Verdict};
 use crate::nix::json::{self, JsonError, Node};
 
 /// What reports of this format call themselves.
@@ -53,7 +58,7 @@ pub enum BaselineError {
     #[error("the baseline names the subject '{0}' twice")]
     Twice(String),
     /// Too many subjects.
-    #[error("the baseline has {0} subjects (expected at most {MAX_SUBJECTS})")]
+    #[error("the baseline has a list of {0} entries (expected at most {MAX_SUBJECTS})")]
     TooMany(usize),
 }
 
@@ -68,6 +73,10 @@ struct Was {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Baseline {
     subjects: BTreeMap<String, Was>,
+    /// The rules that were broken, each with the subject.
+    findings: BTreeSet<(String, String)>,
+    /// The checks that got no answer, each with the subject.
+    open: BTreeSet<(String, String)>,
 }
 
 /// A subject in both reports.
@@ -112,19 +121,10 @@ impl Baseline {
         expect(&root, "format", FORMAT)?;
         expect_number(&root, "version", VERSION)?;
         expect(&root, "command", command)?;
-        let listed = match root.member("subjects").map(|node| &node.value) {
-            Some(json::Value::Array(listed)) => listed,
-            _ => return Err(wrong("subjects", "a list")),
-        };
-        if listed.len() > MAX_SUBJECTS {
-            return Err(BaselineError::TooMany(listed.len()));
-        }
+        let listed = list(&root, "subjects")?;
         let mut subjects = BTreeMap::new();
         for subject in listed {
-            let text = |field: &str| {
-                let found = subject.member(field).and_then(Node::string);
-                found.ok_or_else(|| wrong(&format!("subjects.{field}"), "a text"))
-            };
+            let text = |field: &str| text(subject, "subjects", field);
             let words = [Verdict::Pass, Verdict::Inconclusive, Verdict::Fail];
             let verdict = text("verdict")?;
             let verdict = words
@@ -137,7 +137,11 @@ impl Baseline {
                 return Err(BaselineError::Twice(id));
             }
         }
-        Ok(Self { subjects })
+        let findings = pairs(&root, "findings", "rule")?;
+        let coverage = root.member("coverage");
+        let open = coverage.map(|coverage| pairs(coverage, "inconclusive", "check"));
+        let open = open.transpose()?.unwrap_or_default();
+        Ok(Self { subjects, findings, open })
     }
 
     /// Compares, and leaves in `examination` what is new to the baseline.
@@ -168,21 +172,24 @@ impl Baseline {
                     examination.findings.push(Finding::new(&REGRESSION, &subject.id, message));
                     comparison.regressed.push(change);
                 }
-                (Verdict::Pass, Verdict::Inconclusive) => comparison.lost.push(change),
                 (Verdict::Fail, Verdict::Fail)
                     if was.status == subject.status && subject.status != FORGED =>
                 {
                     comparison.known.push(change);
                 }
-                (Verdict::Inconclusive, Verdict::Inconclusive) => comparison.known.push(change),
+                (Verdict::Inconclusive, Verdict::Inconclusive)
+                    if subject.status != Reason::CanaryFailed.name() =>
+                {
+                    comparison.known.push(change);
+                }
                 // Another failure than before, or one where there was no answer.
                 (_, Verdict::Fail) => comparison.unknown.push((change.subject, change.now)),
-                (Verdict::Fail, Verdict::Inconclusive) => comparison.lost.push(change),
+                (_, Verdict::Inconclusive) => comparison.lost.push(change),
             }
         }
         let gone = self.subjects.iter().filter(|(id, _)| !met.contains(id.as_str()));
         comparison.gone = gone.map(|(id, was)| (id.clone(), was.status.clone())).collect();
-        comparison.silence(examination);
+        self.silence(&comparison.known, &names, examination);
         comparison
     }
 
@@ -212,27 +219,45 @@ impl Baseline {
         }
         found
     }
-}
 
-impl Comparison {
-    /// Takes what is known out of what decides.
-    fn silence(&self, examination: &mut Examination) {
-        let known: BTreeSet<&str> =
-            self.known.iter().map(|change| change.subject.as_str()).collect();
+    /// Takes what is known out of what decides: of the subjects that are as
+    /// before, what the baseline says of them too.
+    fn silence(
+        &self,
+        known: &[Change],
+        names: &BTreeMap<String, (&str, &Was)>,
+        examination: &mut Examination,
+    ) {
+        let known: BTreeMap<&str, (&str, &Was)> = known
+            .iter()
+            .filter_map(|change| Some((change.subject.as_str(), *names.get(&change.subject)?)))
+            .collect();
         for finding in &mut examination.findings {
+            let Some((id, _)) = known.get(finding.subject.as_str()) else { continue };
+            let said = (finding.rule.id.to_owned(), (*id).to_owned());
             // A bad signature is no difference that anybody could get used to.
-            if known.contains(finding.subject.as_str()) && finding.rule.id != "forged-signature" {
+            if finding.rule.id != FORGED_SIGNATURE.id && self.findings.contains(&said) {
                 finding.level = Level::Note;
             }
         }
+        let is_known = |open: &Inconclusive| {
+            known.get(open.subject.as_str()).is_some_and(|(id, was)| {
+                // What a report with a baseline has set aside it no longer lists.
+                let stated = was.verdict == Verdict::Inconclusive
+                    && [REPRODUCES, STABLE].contains(&open.check.as_str());
+                stated || self.open.contains(&(open.check.clone(), (*id).to_owned()))
+            })
+        };
         let coverage = &mut examination.coverage;
         let before = coverage.inconclusive.len();
-        coverage.inconclusive.retain(|open| !known.contains(open.subject.as_str()));
+        coverage.inconclusive.retain(|open| open.reason == Reason::CanaryFailed || !is_known(open));
         let taken = before.saturating_sub(coverage.inconclusive.len());
         let taken = u64::try_from(taken).unwrap_or(u64::MAX);
         coverage.asked = coverage.asked.saturating_sub(taken).max(coverage.answered);
     }
+}
 
+impl Comparison {
     /// One line for people.
     #[must_use]
     pub fn sentence(&self) -> String {
@@ -257,6 +282,42 @@ impl Comparison {
 fn name(subject: &str) -> &str {
     let base = subject.rsplit('/').next().unwrap_or(subject);
     base.split_once('-').map_or(base, |(_, name)| name)
+}
+
+/// A list of the baseline.
+fn list<'a>(node: &'a Node, field: &str) -> Result<&'a [Node], BaselineError> {
+    match node.member(field).map(|node| &node.value) {
+        Some(json::Value::Array(listed)) if listed.len() > MAX_SUBJECTS => {
+            Err(BaselineError::TooMany(listed.len()))
+        }
+        Some(json::Value::Array(listed)) => Ok(listed),
+        _ => Err(wrong(field, "a list")),
+    }
+}
+
+/// A text of an entry of that list.
+fn text<'a>(entry: &'a Node, list: &str, field: &str) -> Result<&'a str, BaselineError> {
+    let found = entry.member(field).and_then(Node::string);
+    found.ok_or_else(|| wrong(&format!("{list}.{field}"), "a text"))
+}
+
+/// What each entry of a list has in `field`, and its subject. Without the list
+/// nothing is known.
+fn pairs(
+    node: &Node,
+    name: &str,
+    field: &str,
+) -> Result<BTreeSet<(String, String)>, BaselineError> {
+    if node.member(name).is_none() {
+        return Ok(BTreeSet::new());
+    }
+    list(node, name)?
+        .iter()
+        .map(|entry| {
+            let what = text(entry, name, field)?.to_owned();
+            Ok((what, text(entry, name, "subject")?.to_owned()))
+        })
+        .collect()
 }
 
 fn expect(root: &Node, field: &str, text: &str) -> Result<(), BaselineError> {
@@ -300,6 +361,11 @@ mod tests {
     }
 
     fn report(subjects: &[(&str, &str)]) -> String {
+        let findings: Vec<(&str, &str)> = subjects
+            .iter()
+            .filter(|(_, status)| verdict(status) == Verdict::Fail)
+            .map(|(id, status)| (*id, if *status == "forged" { BAD.id } else { DIFFERS.id }))
+            .collect();
         let subjects: Vec<String> = subjects
             .iter()
             .map(|(id, status)| {
@@ -309,9 +375,15 @@ mod tests {
                 )
             })
             .collect();
+        let findings: Vec<String> = findings
+            .iter()
+            .map(|(id, rule)| format!("{{\"rule\":\"{rule}\",\"subject\":\"{id}\"}}"))
+            .collect();
         format!(
-            "{{\"format\":\"{FORMAT}\",\"version\":1,\"command\":\"rebuild\",\"subjects\":[{}]}}",
-            subjects.join(",")
+            "{{\"format\":\"{FORMAT}\",\"version\":1,\"command\":\"rebuild\",\"subjects\":[{}],\
+             \"findings\":[{}],\"coverage\":{{\"inconclusive\":[]}}}}",
+            subjects.join(","),
+            findings.join(",")
         )
     }
 
@@ -396,6 +468,48 @@ mod tests {
     }
 
     #[test]
+    fn what_the_baseline_does_not_say_is_not_known() {
+        static FOREIGN: Rule =
+            Rule { id: "foreign-narinfo", level: Level::Error, summary: "", remedy: "" };
+        let open = |check: &str, reason| Inconclusive {
+            subject: A.to_owned(),
+            check: check.to_owned(),
+            reason,
+            detail: String::new(),
+        };
+        for status in ["no-reference", "differs"] {
+            let baseline = baseline(&[(A, status), (B, "reproduced")]);
+            let run = || examination(&[(A, status), (B, "reproduced")]);
+            let verdict = |mut now: Examination| {
+                baseline.apply(&mut now);
+                now.verdict(Level::Error)
+            };
+            assert_eq!(verdict(run()), Verdict::Pass, "{status}");
+            let mut lied = run();
+            lied.findings.push(Finding::new(&FOREIGN, A, ""));
+            assert_eq!(verdict(lied), Verdict::Fail, "{status}");
+            for (check, reason) in
+                [("claim of file:///c", Reason::Unreachable), ("reproduces", Reason::CanaryFailed)]
+            {
+                let mut now = run();
+                now.coverage.asked += 1;
+                now.coverage.inconclusive.push(open(check, reason));
+                assert_eq!(verdict(now), Verdict::Inconclusive, "{status} {check}");
+            }
+        }
+        assert_eq!(compare("no-reference", "canary-failed").0, Verdict::Inconclusive);
+        let listed = report(&[(A, "differs"), (B, "reproduced")]).replace(
+            "\"inconclusive\":[]",
+            &format!("\"inconclusive\":[{{\"check\":\"c\",\"subject\":\"{A}\"}}]"),
+        );
+        let mut now = examination(&[(A, "differs"), (B, "reproduced")]);
+        now.coverage.asked += 1;
+        now.coverage.inconclusive.push(open("c", Reason::Unreachable));
+        Baseline::parse(listed.as_bytes(), "rebuild").unwrap().apply(&mut now);
+        assert_eq!(now.verdict(Level::Error), Verdict::Pass);
+    }
+
+    #[test]
     fn a_run_of_nothing_but_open_questions_is_still_no_pass() {
         let baseline = baseline(&[(A, "build-failed")]);
         let mut now = examination(&[(A, "build-failed")]);
@@ -428,6 +542,9 @@ mod tests {
             ("\"id\"", "\"name\""),
             ("\"subjects\":[", "\"subjects\":{"),
             ("\"subjects\"", "\"objects\""),
+            ("\"rule\"", "\"law\""),
+            ("\"findings\":[{", "\"findings\":{\"a\":[{"),
+            ("\"inconclusive\":[]", "\"inconclusive\":1"),
             ("\"command\"", "\"version\":1,\"command\""),
             ("\"differs\"", "1"),
         ] {

@@ -74,6 +74,24 @@ fn a_forged_claim_is_never_got_used_to() {
 }
 
 #[test]
+fn a_lie_about_what_had_no_answer_before_is_not_known() {
+    let (scene, made) = scene();
+    let claim = |made: &Made| scene.path("cache").join(format!("{}.narinfo", made.out.hash_part()));
+    std::fs::remove_file(claim(&made[1])).unwrap();
+    let before = rebuild(&scene, &made[..2], &[]);
+    assert_eq!(before.code, Some(3), "{:#}", before.report);
+    std::fs::write(scene.path("before.json"), &before.bytes).unwrap();
+    let options = ["--baseline", "before.json"];
+    assert_eq!(rebuild(&scene, &made[..2], &options).code, Some(0));
+
+    // The cache answers with the claim about another path.
+    std::fs::copy(claim(&made[0]), claim(&made[1])).unwrap();
+    let lied = rebuild(&scene, &made[..2], &options);
+    assert_eq!(lied.code, Some(1), "{:#}", lied.report);
+    assert!(lied.rules().contains(&"foreign-narinfo"), "{:#}", lied.report);
+}
+
+#[test]
 fn what_is_no_baseline_is_refused_before_anything_is_built() {
     let (scene, made) = scene();
     let deep = "[".repeat(100_000);

@@ -10,7 +10,7 @@ use super::rules;
 use crate::check::{Finding, Inconclusive, Reason};
 
 /// The check that outputs of repeated builds undergo.
-const STABLE: &str = "stable";
+pub const STABLE: &str = "stable";
 
 /// One repetition of a build; the first build is round 0 and not among these.
 #[derive(Debug, Clone, PartialEq, Eq)]
