@@ -70,6 +70,36 @@ fn a_sample_finds_what_is_in_it() {
 }
 
 #[test]
+fn a_derivation_that_nobody_has_is_no_pass() {
+    let mut scene = Scene::new();
+    let there = scene.derivation("there", &[">out", "x"], &[]);
+    let gone = scene.derivation("gone", &[">out", "x"], &[]);
+    let top = scene.derivation("top", &[">out", "x"], &[&there, &gone]);
+    for made in [&there, &gone, &top] {
+        scene.publish(made, "x\n");
+    }
+    std::fs::remove_file(scene.place.path().join(gone.drv_path.to_string())).unwrap();
+    let mut met = 0;
+    for seed in 0..20 {
+        let outcome = scene.rebuild(&[&top], &["--sample", "2", "--seed", &seed.to_string()]);
+        let drawn = drawn(&outcome.report);
+        assert_eq!((outcome.code, drawn.len()), (3, 2), "{:#}", outcome.report);
+        if drawn == BTreeSet::from(["there.drv", "gone.drv"]) {
+            met += 1;
+            let id = format!("/nix/store/{}", gone.drv_path);
+            let subjects = outcome.report["subjects"].as_array().unwrap();
+            let subject = subjects.iter().find(|subject| subject["id"] == id.as_str()).unwrap();
+            assert_eq!(subject["status"], "derivation-missing");
+            assert_eq!(outcome.status(&there), "reproduced");
+        }
+        if met > 0 && seed > 2 {
+            return;
+        }
+    }
+    panic!("no seed drew the two");
+}
+
+#[test]
 fn a_sample_without_a_size_is_misuse() {
     let mut scene = Scene::new();
     let made = scene.derivation("x", &[">out", "x"], &[]);

@@ -1,9 +1,9 @@
 //! From what a rebuild found out to its outcomes.
 
-use super::facts::Rebuild;
+use super::facts::{DerivationFacts, Production, Rebuild, Role};
 use super::siblings::mixed;
 use super::verdicts::{OutputVerdict, REPRODUCES, verdicts};
-use crate::check::{Coverage, Examination, NotRun, Subject};
+use crate::check::{Coverage, Examination, Inconclusive, NotRun, Reason, Subject, Verdict};
 use crate::nix::store_path::StoreDir;
 
 /// Judges every output of every target.
@@ -30,6 +30,9 @@ pub fn examine(rebuild: &Rebuild, store_dir: &StoreDir, local_store_asked: bool)
         }
         // What is wrong with a claim is wrong whether it was asked for or not.
         examination.findings.extend(judged.findings);
+    }
+    for facts in &rebuild.derivations {
+        examine_unknown(facts, store_dir, &mut examination);
     }
     let mixed = rebuild.derivations.iter().filter_map(|facts| mixed(facts, store_dir));
     examination.findings.extend(mixed);
@@ -64,6 +67,24 @@ pub fn examine(rebuild: &Rebuild, store_dir: &StoreDir, local_store_asked: bool)
     examination
 }
 
+/// A derivation that was asked for and of which not even the outputs are known:
+/// it has no verdict that could tell that there was no answer.
+fn examine_unknown(facts: &DerivationFacts, store_dir: &StoreDir, examination: &mut Examination) {
+    if facts.role == Role::Input || !facts.outputs.is_empty() {
+        return;
+    }
+    let (reason, detail) = match &facts.production {
+        Production::Missing { reason, detail, .. } => (*reason, detail.clone()),
+        _ => (Reason::BuildFailed, "it has no outputs".to_owned()),
+    };
+    let id = store_dir.full(&facts.drv_path);
+    let (verdict, status) = (Verdict::Inconclusive, reason.name().to_owned());
+    examination.subjects.push(Subject { id: id.clone(), verdict, status });
+    examination.coverage.asked += 1;
+    let check = REPRODUCES.to_owned();
+    examination.coverage.inconclusive.push(Inconclusive { subject: id, check, reason, detail });
+}
+
 /// What came of building an output again, if that was asked for.
 fn examine_rounds(judged: &OutputVerdict<'_>, examination: &mut Examination) {
     let Some(stability) = &judged.stability else { return };
@@ -86,7 +107,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::super::claim::{Claim, Contents, Source, Standing};
-    use super::super::facts::{DerivationFacts, OutputFacts, Production, Role};
+    use super::super::facts::{DerivationFacts, Origin, OutputFacts, Production, Role};
     use super::super::judge::Basis;
     use super::*;
     use crate::check::{Inconclusive, Level, Reason, Verdict};
@@ -192,6 +213,29 @@ mod tests {
         forged.standing = Standing::Forged { keys: vec!["k-1".into()] };
         let (verdict, _) = verdict(vec![derivation(Role::Target, missing(), vec![forged])]);
         assert_eq!(verdict, Verdict::Fail);
+    }
+
+    #[test]
+    fn what_was_not_built_reproduces_nothing() {
+        let origin = Origin::Signed { from: "file:///c".into(), keys: vec!["k-1".into()] };
+        let got = Production::Obtained { origin };
+        let (verdict, examination) = verdict(vec![derivation(Role::Target, got, vec![trusted(1)])]);
+        assert_eq!(verdict, Verdict::Inconclusive, "{examination:?}");
+    }
+
+    #[test]
+    fn what_has_no_known_outputs_is_no_pass() {
+        let good = || derivation(Role::Target, Production::Built, vec![trusted(1)]);
+        for (role, wanted) in [
+            (Role::Target, Verdict::Inconclusive),
+            (Role::Member, Verdict::Inconclusive),
+            (Role::Input, Verdict::Pass),
+        ] {
+            let mut unknown = derivation(role, missing(), vec![]);
+            unknown.drv_path = path("unknown.drv");
+            unknown.outputs.clear();
+            assert_eq!(verdict(vec![good(), unknown]).0, wanted, "{role:?}");
+        }
     }
 
     #[test]

@@ -215,6 +215,15 @@ fn outcome(
         let forged = forgeries(id, &output.claims);
         return (None, forged, Some(unanswered(*reason, detail.clone())));
     }
+    // Only what fixes its own hash may be got: anything else would be compared
+    // with itself.
+    if let Production::Obtained { origin } = &derivation.production
+        && derivation.basis != Basis::Fixed
+    {
+        let forged = forgeries(id, &output.claims);
+        let detail = format!("it was got from {} and not built", origin.from());
+        return (None, forged, Some(unanswered(Reason::BuildFailed, detail)));
+    }
     let (Some(built), Some(ours)) = (&output.path, &output.ours) else {
         let detail = "the build ended without this output".to_owned();
         return (None, Vec::new(), Some(unanswered(Reason::BuildFailed, detail)));
