@@ -1,5 +1,6 @@
 //! From the options about sources and trust to what answers questions.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -117,6 +118,7 @@ impl Sources {
             })
             .transpose()?;
         check_bare_keys(&operators, &trusted)?;
+        check_shared_keys(&operators, &trusted)?;
         Ok(Self { caches, client, http, netrc, keys: trusted, operators, local })
     }
 }
@@ -171,6 +173,25 @@ fn check_bare_keys(operators: &Operators, trusted: &TrustedKeys) -> Result<(), T
             "--operators names the key '{name}', which is not among the trusted keys: write it as NAME:BASE64, or add it with --trusted-key"
         ))),
     }
+}
+
+/// One key under two names is still one key: whoever holds it could speak for
+/// two operators, and agreement would be counted twice.
+fn check_shared_keys(operators: &Operators, trusted: &TrustedKeys) -> Result<(), ToolError> {
+    let mut holders = BTreeMap::new();
+    for operator in operators.all() {
+        for name in &operator.keys {
+            let Some(key) = trusted.find(name) else { continue };
+            let (holder, other) = *holders.entry(key.bytes()).or_insert((operator, name));
+            if holder.name != operator.name {
+                return Err(ToolError::Usage(format!(
+                    "--operators: the keys '{other}' of '{}' and '{name}' of '{}' are one and the same: a key can belong to one operator only",
+                    holder.name, operator.name
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn nix_conf(file: &Path, environment: &Environment) -> Result<NixConf, ToolError> {

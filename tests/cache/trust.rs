@@ -103,6 +103,14 @@ fn wrong_files_of_operators_are_errors() {
             refused(&[&path, "--operators", file.path().to_str().unwrap(), "--offline"]);
         assert!(code == 2 && error.contains(wanted), "{more}: {error}");
     }
+    // The bytes of another operator's key under a name of its own.
+    let same = public("b-1").replacen("b-1", "d-1", 1);
+    for (keys, more) in [(&same, &[][..]), (&"d-1".to_owned(), &["--trusted-key", &same])] {
+        let file = operators(&format!("[[operator]]\nname = 'd'\nkeys = ['{keys}']\n"));
+        let base = [path.as_str(), "--operators", file.path().to_str().unwrap(), "--offline"];
+        let (code, error) = refused(&[&base[..], more].concat());
+        assert!(code == 2 && error.contains("'b-1' of 'b' and 'd-1' of 'd' are one"), "{error}");
+    }
     let file = operators("");
     let file = file.path().to_str().unwrap();
     let (code, error) = refused(&[&path, "--operators", file, "--min-agree", "3", "--offline"]);
