@@ -352,6 +352,15 @@ fn unsigned_unregistered_and_senseless_entries_of_a_local_store() {
     // A cache vouches for what the store has no signature of, and notices when
     // the store holds something else.
     let (root, from) = (format!("--local-store={}", store.root().display()), url(&published));
+    // What is there unregistered is read too, where a cache says what it has to be.
+    let lost = [unknown.as_str(), &root, "--cache", &from, "--trusted-key", store.key.trim()];
+    let warned: &[&str] = &["unregistered-path"];
+    cache(&[&lost[..], &["--contents"]].concat()).is(0, "verified", warned);
+    let file = store.nix.host_path(&unknown);
+    writable(&file);
+    flip(&file, 3);
+    let differs: &[&str] = &["local-store-differs", "unregistered-path"];
+    cache(&[&lost[..], &["--contents"]].concat()).is(1, "differs", differs);
     let base = [unsigned.as_str(), &root, "--cache", &from, "--trusted-key", store.key.trim()];
     cache(&[&base[..], &["--contents"]].concat()).is(0, "verified", &[]);
     let zero = format!("sha256:{}", "0".repeat(64));

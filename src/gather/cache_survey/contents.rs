@@ -17,6 +17,7 @@ use super::super::nar_download::why;
 use super::super::tree::{TreeError, TreeOptions, dump, hash_at};
 use super::{Surveyor, local};
 use crate::check::cache::content::{Claimed, FlawKind, NarRead};
+use crate::check::cache::rules::MISSING_PATH;
 use crate::check::cache::{
     Archive, CaFacts, CaProof, Content, PathId, Silence, SourceClaim, SubjectFacts, Survey,
 };
@@ -70,6 +71,7 @@ impl Surveyor<'_> {
                 claim.content = content;
             }
         }
+        self.read_unregistered(survey, &wanted);
     }
 
     fn read_nars(
@@ -231,7 +233,15 @@ impl Surveyor<'_> {
         // An object that is gone is a finding already.
         match store.has_object(&facts.path) {
             Ok(true) => {}
-            Ok(false) => return Content::NotAsked,
+            Ok(false) if claim.remarks.iter().any(|found| found.rule == &MISSING_PATH) => {
+                return Content::NotAsked;
+            }
+            Ok(false) => {
+                return Content::Unanswered(Box::new(silence(format!(
+                    "{} went away while this ran",
+                    shown.display()
+                ))));
+            }
             Err(error) => return failed(&error),
         }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

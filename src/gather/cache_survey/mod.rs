@@ -12,6 +12,7 @@ mod listing;
 mod local;
 mod realisations;
 mod state;
+mod unregistered;
 
 use std::collections::BTreeSet;
 
