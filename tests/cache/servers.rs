@@ -102,15 +102,25 @@ fn answers_that_change_are_named() {
         info.sign(&StoreDir::default(), &key("k-1"));
         info.to_text(&StoreDir::default())
     };
-    for gone in [false, true] {
-        let (at, first, second) = (narinfo_at.clone(), text("nar/x.nar", true), other.clone());
+    let first = text("nar/x.nar", true);
+    let unsigned: String = first
+        .lines()
+        .filter(|line| !line.starts_with("Sig: "))
+        .fold(String::new(), |text, line| text + line + "\n");
+    // A good signature of something else.
+    let signature = other.lines().find(|line| line.starts_with("Sig: ")).unwrap();
+    let forged = format!("{unsigned}{signature}\n");
+    for second in [Some(&other), None, Some(&unsigned), Some(&forged)] {
+        let (at, first, second) = (narinfo_at.clone(), first.clone(), second.cloned());
         let asked = Arc::new(AtomicUsize::new(0));
         let server = Server::start(move |request, stream| match request.target.as_str() {
             "/nix-cache-info" => respond(stream, 200, &[], INFO),
             target if target == at => match asked.fetch_add(1, Ordering::SeqCst) {
                 0 => respond(stream, 200, &[], first.as_bytes()),
-                _ if gone => respond(stream, 404, &[], b""),
-                _ => respond(stream, 200, &[], second.as_bytes()),
+                _ => match &second {
+                    Some(second) => respond(stream, 200, &[], second.as_bytes()),
+                    None => respond(stream, 404, &[], b""),
+                },
             },
             _ => respond(stream, 404, &[], b""),
         });

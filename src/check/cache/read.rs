@@ -258,6 +258,12 @@ impl Reading {
         &self.facts
     }
 
+    /// What its signatures are worth.
+    #[must_use]
+    pub const fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
     /// Adds what is odd about it.
     pub fn remark(&mut self, finding: Finding) {
         self.remarks.push(finding);

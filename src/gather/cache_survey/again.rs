@@ -96,13 +96,13 @@ impl Surveyor<'_> {
             NarInfoAnswer::Absent => "absent".to_owned(),
             NarInfoAnswer::Present(bytes) => {
                 match read_narinfo(&bytes, &question.path, &name, self.judge) {
-                    Ok(reading) => shown(reading.facts()),
+                    Ok(reading) => shown(reading.facts(), reading.standing()),
                     Err(_) => UNUSABLE.to_owned(),
                 }
             }
         };
         let before = match first {
-            Answer::Claim(claim) => shown(&facts(survey, &question.path, claim)),
+            Answer::Claim(claim) => shown(&facts(survey, &question.path, claim), &claim.standing),
             _ => UNUSABLE.to_owned(),
         };
         if before == again {
@@ -149,13 +149,14 @@ fn facts(
     }
 }
 
-/// The signed facts on one line.
-fn shown(facts: &PathInfo) -> String {
+/// The signed facts on one line, and what their signatures are worth.
+fn shown(facts: &PathInfo, standing: &Standing) -> String {
     let references: Vec<String> = facts.references.iter().map(ToString::to_string).collect();
     format!(
-        "NarHash {}, NarSize {}, References [{}]",
+        "NarHash {}, NarSize {}, References [{}], {}",
         facts.nar_hash,
         facts.nar_size,
-        references.join(" ")
+        references.join(" "),
+        standing.name()
     )
 }
