@@ -216,7 +216,10 @@ fn holes(survey: &Survey, tallies: &mut [Tally], findings: &mut Vec<Finding>) {
         let mut finding = Finding::new(
             &CLOSURE_HOLE,
             survey.store_dir.full(path),
-            format!("no source has it, but {} of the paths refer to it", referrers.len()),
+            match referrers.len() {
+                1 => "no source has it, but one of the paths refers to it".to_owned(),
+                several => format!("no source has it, but {several} of the paths refer to it"),
+            },
         );
         for referrer in survey.table.sorted(&referrers).into_iter().take(SHOWN_REFERRERS) {
             finding = finding.with("referred to by", survey.store_dir.full(referrer));

@@ -230,7 +230,11 @@ impl Judge<'_> {
                     .and_then(Answer::claim)
                     .map(|claim| claim.standing.keys().join(", "))
                     .filter(|keys| !keys.is_empty() && *trust != Trust::ContentAddress)
-                    .map_or_else(String::new, |keys| format!(" by {keys}"));
+                    .map_or_else(String::new, |keys| match trust {
+                        Trust::Signed => format!(" by {keys}"),
+                        Trust::Forged => format!(" in the name of {keys}"),
+                        _ => format!(", signed by {keys}"),
+                    });
                 format!("{} ({}{keys})", self.source(*source), trust.name())
             })
             .collect();

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::facts::{content, sentence};
+use crate::check::cache::judge::VOUCHED;
 use crate::check::cache::{
     Answer, Examined, Role, SourceKind, SubjectFacts, Survey, Tally, Trust, Version, versions,
 };
@@ -158,19 +159,36 @@ fn sources(survey: &Survey, tallies: &[Tally]) -> Section {
 
 /// The paths with their results, and why.
 fn paths(survey: &Survey, examined: &Examined, rows: &[Row<'_>]) -> Section {
-    let mut reasons: BTreeMap<&str, &str> = BTreeMap::new();
     let examination = &examined.examination;
-    for open in &examination.coverage.inconclusive {
-        reasons.entry(&open.subject).or_insert(&open.detail);
+    let mut open: BTreeMap<&str, &str> = BTreeMap::new();
+    for one in &examination.coverage.inconclusive {
+        if one.check == VOUCHED {
+            open.insert(&one.subject, &one.detail);
+        } else {
+            open.entry(&one.subject).or_insert(&one.detail);
+        }
     }
     // Findings are sorted, the gravest first.
-    for finding in examination.findings.iter().rev() {
-        reasons.insert(&finding.subject, &finding.message);
-    }
+    let found: BTreeMap<&str, &str> = examination
+        .findings
+        .iter()
+        .rev()
+        .map(|finding| (finding.subject.as_str(), finding.message.as_str()))
+        .collect();
+    let why = |outcome: &Subject| {
+        let (open, found) = (open.get(outcome.id.as_str()), found.get(outcome.id.as_str()));
+        // A lesser finding is not why a path has no answer, unless it is that
+        // something refers to what is nowhere.
+        match outcome.verdict {
+            Verdict::Inconclusive if outcome.status != "absent" => open.or(found),
+            _ => found.or(open),
+        }
+        .map_or_else(String::new, ToString::to_string)
+    };
     let rows = rows.iter().take(SHOWN_PATHS).map(|(subject, path, outcome)| {
         let because = match outcome.verdict {
             Verdict::Pass => vouched(survey, subject),
-            _ => reasons.get(outcome.id.as_str()).map_or_else(String::new, ToString::to_string),
+            _ => why(outcome),
         };
         vec![
             Cell::judged(tone(outcome.verdict), outcome.status.as_str()),
