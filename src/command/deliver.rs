@@ -1,6 +1,6 @@
 //! From a report to bytes on standard output or in a file.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 use super::options::{ColorWhen, Format, OutputOptions};
@@ -56,25 +56,34 @@ pub(super) fn report(
         look: Look::new(colored, environment.speaks_utf8(), width),
         run: (!options.reproducible).then(|| frame(options, environment)),
     };
-    let bytes = match options.format {
-        Format::Human => human::render(&report, &manner).into_bytes(),
-        Format::Json => json::render(&report, &manner)
-            .map_err(|error| ToolError::failed("write the report as JSON", error))?,
-        Format::Sarif => sarif::render(&report, &manner)
-            .map_err(|error| ToolError::failed("write the report as SARIF", error))?,
-        Format::Gitlab => gitlab::render(&report)
-            .map_err(|error| ToolError::failed("write the report for GitLab", error))?,
-        Format::Junit => junit::render(&report, &manner).into_bytes(),
-        Format::Github => github::render(&report, &manner).into_bytes(),
-        Format::Markdown => markdown::render(&report, &manner).into_bytes(),
+    let rendered = match options.format {
+        // The one that carries everything there is to say is written while it
+        // is made.
+        Format::Json => None,
+        Format::Human => Some(human::render(&report, &manner).into_bytes()),
+        Format::Sarif => Some(
+            sarif::render(&report, &manner)
+                .map_err(|error| ToolError::failed("write the report as SARIF", error))?,
+        ),
+        Format::Gitlab => Some(
+            gitlab::render(&report)
+                .map_err(|error| ToolError::failed("write the report for GitLab", error))?,
+        ),
+        Format::Junit => Some(junit::render(&report, &manner).into_bytes()),
+        Format::Github => Some(github::render(&report, &manner).into_bytes()),
+        Format::Markdown => Some(markdown::render(&report, &manner).into_bytes()),
+    };
+    let produce = |out: &mut dyn Write| match &rendered {
+        Some(bytes) => out.write_all(bytes),
+        None => json::write(&report, &manner, out),
     };
     match &options.output {
         Some(path) => {
-            atomic::write_output(&environment.absolute(path), &bytes).map_err(|error| {
+            atomic::produce_output(&environment.absolute(path), produce).map_err(|error| {
                 ToolError::failed(format!("write the report to '{}'", show(path)), error)
             })?
         }
-        None => write_stdout(&bytes)?,
+        None => write_stdout(produce)?,
     }
     let exit = Exit::of(&report, manner.fail_on);
     Ok(if options.exit_zero { exit.forgiving() } else { exit })
@@ -82,7 +91,7 @@ pub(super) fn report(
 
 /// Prints text that is no report.
 pub(super) fn print(text: &str) -> Exit {
-    match write_stdout(text.as_bytes()) {
+    match write_stdout(|out| out.write_all(text.as_bytes())) {
         Ok(()) => Exit::Pass,
         Err(error) => super::complain(&error),
     }
@@ -133,9 +142,8 @@ fn without_credentials(argument: &str) -> String {
 }
 
 /// A reader that has seen enough (`| head`) is no failure of ours.
-fn write_stdout(bytes: &[u8]) -> Result<(), ToolError> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
+fn write_stdout(produce: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), ToolError> {
+    match atomic::gathered(io::stdout().lock(), produce) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(ToolError::failed("write the report to standard output", error))
         }

@@ -8,7 +8,8 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{Exit, LongList, Manner, Report, human};
+use super::{Exit, LongList, Manner, Report, Trouble, human};
+use crate::check::{Coverage, Evidence, Finding, Inconclusive, NotRun, Subject};
 
 /// What tells this format from others.
 pub const FORMAT: &str = "nix-verify-report";
@@ -24,11 +25,11 @@ pub struct Envelope<'a> {
     tool: Tool,
     command: &'a str,
     verdict: VerdictPart,
-    subjects: Vec<SubjectPart<'a>>,
+    subjects: Each<'a, Subject, SubjectPart<'a>>,
     facts: FactsPart<'a>,
-    findings: Vec<FindingPart<'a>>,
+    findings: Each<'a, Finding, FindingPart<'a>>,
     coverage: CoveragePart<'a>,
-    troubles: Vec<TroublePart<'a>>,
+    troubles: Each<'a, Trouble, TroublePart<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<RunPart<'a>>,
 }
@@ -60,7 +61,7 @@ struct FindingPart<'a> {
     level: &'static str,
     subject: &'a str,
     message: &'a str,
-    evidence: Vec<EvidencePart<'a>>,
+    evidence: Each<'a, Evidence, EvidencePart<'a>>,
     summary: &'static str,
     remedy: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,8 +91,8 @@ struct EvidencePart<'a> {
 struct CoveragePart<'a> {
     asked: u64,
     answered: u64,
-    inconclusive: Vec<InconclusivePart<'a>>,
-    not_run: Vec<NotRunPart<'a>>,
+    inconclusive: Each<'a, Inconclusive, InconclusivePart<'a>>,
+    not_run: Each<'a, NotRun, NotRunPart<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -141,23 +142,18 @@ impl<'a> Envelope<'a> {
                 fail_on: manner.fail_on.name(),
                 sentence: human::sentence(report, manner.fail_on),
             },
-            subjects: examination
-                .subjects
-                .iter()
-                .map(|subject| SubjectPart {
-                    id: &subject.id,
-                    verdict: subject.verdict.name(),
-                    status: &subject.status,
-                })
-                .collect(),
+            subjects: Each(&examination.subjects, |subject| SubjectPart {
+                id: &subject.id,
+                verdict: subject.verdict.name(),
+                status: &subject.status,
+            }),
             facts: FactsPart { facts: &examination.facts, long: report.long.as_ref() },
-            findings: examination.findings.iter().map(FindingPart::new).collect(),
+            findings: Each(&examination.findings, FindingPart::new),
             coverage: CoveragePart::new(&examination.coverage),
-            troubles: report
-                .troubles
-                .iter()
-                .map(|trouble| TroublePart { message: &trouble.message, causes: &trouble.causes })
-                .collect(),
+            troubles: Each(&report.troubles, |trouble| TroublePart {
+                message: &trouble.message,
+                causes: &trouble.causes,
+            }),
             run: manner.run.as_ref().map(|frame| RunPart {
                 started: &frame.started,
                 milliseconds: frame.milliseconds,
@@ -166,6 +162,16 @@ impl<'a> Envelope<'a> {
                 more: &report.run,
             }),
         }
+    }
+}
+
+/// A list whose items get their public shape one by one, as they are written.
+#[derive(Debug)]
+struct Each<'a, T, P>(&'a [T], fn(&'a T) -> P);
+
+impl<T, P: Serialize> Serialize for Each<'_, T, P> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(self.1))
     }
 }
 
@@ -200,17 +206,16 @@ impl Serialize for Items<'_> {
 }
 
 impl<'a> FindingPart<'a> {
-    fn new(finding: &'a crate::check::Finding) -> Self {
+    fn new(finding: &'a Finding) -> Self {
         Self {
             rule: finding.rule.id,
             level: finding.level.name(),
             subject: &finding.subject,
             message: &finding.message,
-            evidence: finding
-                .evidence
-                .iter()
-                .map(|item| EvidencePart { label: &item.label, value: &item.value })
-                .collect(),
+            evidence: Each(&finding.evidence, |item| EvidencePart {
+                label: &item.label,
+                value: &item.value,
+            }),
             summary: finding.rule.summary,
             remedy: finding.rule.remedy,
             location: finding.location.as_deref().map(|place| LocationPart {
@@ -228,25 +233,20 @@ impl<'a> FindingPart<'a> {
 }
 
 impl<'a> CoveragePart<'a> {
-    fn new(coverage: &'a crate::check::Coverage) -> Self {
+    fn new(coverage: &'a Coverage) -> Self {
         Self {
             asked: coverage.asked,
             answered: coverage.answered,
-            inconclusive: coverage
-                .inconclusive
-                .iter()
-                .map(|open| InconclusivePart {
-                    subject: &open.subject,
-                    check: &open.check,
-                    reason: open.reason.name(),
-                    detail: &open.detail,
-                })
-                .collect(),
-            not_run: coverage
-                .not_run
-                .iter()
-                .map(|left| NotRunPart { check: &left.check, because: &left.because })
-                .collect(),
+            inconclusive: Each(&coverage.inconclusive, |open| InconclusivePart {
+                subject: &open.subject,
+                check: &open.check,
+                reason: open.reason.name(),
+                detail: &open.detail,
+            }),
+            not_run: Each(&coverage.not_run, |left| NotRunPart {
+                check: &left.check,
+                because: &left.because,
+            }),
         }
     }
 }

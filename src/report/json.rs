@@ -12,25 +12,31 @@ use super::envelope::Envelope;
 use super::text::is_unsafe;
 use super::{Manner, Report};
 
-/// Renders a sorted report.
+/// Writes a sorted report, piece by piece as it is made: a report about a
+/// hundred thousand paths is never held as text. The pieces are small, so
+/// `out` should gather them.
 ///
 /// # Errors
-/// Numbers that JSON does not have; never for what commands report.
-pub fn render(report: &Report, manner: &Manner) -> serde_json::Result<Vec<u8>> {
-    pretty(&Envelope::new(report, manner))
+/// What `out` refused, with its own kind. Keys that JSON does not have
+/// (`InvalidData`); never for what commands report.
+pub fn write(report: &Report, manner: &Manner, out: &mut dyn Write) -> io::Result<()> {
+    Ok(write_pretty(&Envelope::new(report, manner), &mut *out)?)
 }
 
 /// Any value, indented, with a line feed at the end, and nothing unsafe raw.
 ///
 /// # Errors
-/// Numbers that JSON does not have.
+/// Keys that JSON does not have.
 pub(super) fn pretty(value: &impl serde::Serialize) -> serde_json::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let formatter = Careful(PrettyFormatter::with_indent(b"  "));
-    let mut serializer = Serializer::with_formatter(&mut bytes, formatter);
-    value.serialize(&mut serializer)?;
-    bytes.push(b'\n');
+    write_pretty(value, &mut bytes)?;
     Ok(bytes)
+}
+
+fn write_pretty<W: Write>(value: &impl serde::Serialize, mut out: W) -> serde_json::Result<()> {
+    let formatter = Careful(PrettyFormatter::with_indent(b"  "));
+    value.serialize(&mut Serializer::with_formatter(&mut out, formatter))?;
+    out.write_all(b"\n").map_err(serde_json::Error::io)
 }
 
 /// Pretty printing in which no unsafe character is written raw. Control

@@ -7,6 +7,7 @@ use super::*;
 const GOOD: &str = "nar/case.nar";
 const BAD: &str = "nar/dot.nar";
 const OPEN: &str = "narinfo/gcc-3.4.6-unsorted-refs.narinfo";
+const LONG: &str = "narinfo/texlive-combined-3691-refs.narinfo";
 
 #[test]
 fn exit_codes() {
@@ -78,26 +79,66 @@ fn a_report_is_written_whole() {
     assert!(!Path::new("/dev/null").is_file());
 }
 
+/// A report that breaks off while it is written leaves what was there before,
+/// or nothing, and says which file it was.
+#[test]
+fn half_a_report_is_none() {
+    // Blocks of 512 or 1,024 bytes; the report is longer than these and than
+    // what is gathered before it is written.
+    const SCRIPT: &str = "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\"";
+    let place = tempfile::tempdir().unwrap();
+    let target = place.path().join("report");
+    let path = target.to_str().unwrap();
+    let args = ["inspect", LONG, "--format", "json", "--reproducible"];
+    let whole = verify(&args).out;
+    assert!(whole.len() > 400 << 10, "{}", whole.len());
+    let args = [&args[..], &["--output", path]].concat();
+    for before in [None, Some("old")] {
+        if let Some(before) = before {
+            std::fs::write(&target, before).unwrap();
+        }
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", SCRIPT, env!("CARGO_BIN_EXE_verify")]).args(&args);
+        command.env_clear().current_dir(fixtures()).stdin(Stdio::null());
+        let ran = Ran::of(command);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.all());
+        assert!(ran.err.contains(path) && ran.err.contains("File too large"), "{}", ran.all());
+        let left: Vec<_> = place.path().read_dir().unwrap().collect();
+        assert_eq!(left.len(), usize::from(before.is_some()), "{left:?}");
+        assert_eq!(std::fs::read_to_string(&target).ok().as_deref(), before);
+    }
+    assert_eq!(verify(&args).code, 0);
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), whole);
+}
+
 #[test]
 fn a_full_disk_is_our_failure() {
-    let ran = Ran::of({
-        let mut command = command(&["inspect", GOOD]);
-        command.stdout(std::fs::File::options().write(true).open("/dev/full").unwrap());
-        command
-    });
-    assert_eq!(ran.code, 2, "{}", ran.all());
-    assert!(ran.err.contains("No space left"), "{}", ran.all());
-    assert_eq!(verify(&["inspect", GOOD, "--output", "/dev/full"]).code, 2);
+    for format in ["human", "json"] {
+        let args = ["inspect", GOOD, "--format", format];
+        let ran = Ran::of({
+            let mut command = command(&args);
+            command.stdout(std::fs::File::options().write(true).open("/dev/full").unwrap());
+            command
+        });
+        assert_eq!(ran.code, 2, "{}", ran.all());
+        assert!(ran.err.contains("No space left"), "{}", ran.all());
+        assert_eq!(verify(&[&args[..], &["--output", "/dev/full"]].concat()).code, 2);
+    }
 }
 
 #[test]
 fn a_reader_that_leaves_is_no_failure() {
-    let mut child =
-        command(&["inspect", BAD]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    drop(child.stdout.take());
-    let mut err = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-    assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(1), ""));
+    for (file, format, code) in [(BAD, "human", 1), (BAD, "json", 1), (LONG, "json", 0)] {
+        let mut child = command(&["inspect", file, "--format", format])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let mut err = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(code), ""), "{format}");
+    }
 }
 
 #[test]
