@@ -109,7 +109,7 @@ pub struct RebuildArgs {
     pub seed: String,
     /// Only say what would be built, what it needs, where that comes from and
     /// what is lacking; nothing is fetched or built
-    #[arg(long, conflicts_with_all = ["graph", "baseline"], help_heading = "What is judged")]
+    #[arg(long, conflicts_with_all = ["graph", "baseline", "bisect"], help_heading = "What is judged")]
     pub plan: bool,
     /// Draw who builds on whom and what came of each, to FILE.svg or FILE.dot
     #[arg(long, value_name = "FILE", help_heading = "What is judged")]

@@ -178,3 +178,11 @@ fn the_last_line_is_the_verdict() {
     }
     assert_eq!(verify(&["inspect", GOOD, "-q"]).out.lines().count(), 1);
 }
+
+/// What only says what would be done says nothing about a revision.
+#[test]
+fn a_plan_does_not_answer_a_bisection() {
+    let ran = verify(&["rebuild", "--plan", "--bisect", "quickstart/x.drv"]);
+    assert_eq!(ran.code, 2, "{}", ran.all());
+    assert!(ran.err.contains("cannot be used with '--bisect'"), "{}", ran.all());
+}
