@@ -55,6 +55,12 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Remove what earlier runs have left in the state directory
     Clean(Box<CleanArgs>),
+    /// Make one HTML page of reports and bills of materials
+    Report(ReportArgs),
+    /// Print a script that completes the command line in a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page of a command
+    Man(ManArgs),
 }
 
 const REBUILD_EXAMPLES: &str = "\
@@ -464,4 +470,50 @@ pub struct CleanArgs {
     /// How the report is written.
     #[command(flatten)]
     pub output: OutputOptions,
+}
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  A page of one report, to look at or to send:
+    verify rebuild ./app.drv --closure --format json --output rebuild.json
+    verify report rebuild.json --output page.html
+  Everything about a release on one page:
+    verify report lock.json cache.json rebuild.json bill.cdx.json --output release.html
+";
+
+/// What `verify report` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = REPORT_EXAMPLES)]
+pub struct ReportArgs {
+    /// Reports (--format json) and CycloneDX bills of materials (JSON)
+    #[arg(value_name = "REPORT", required = true)]
+    pub reports: Vec<PathBuf>,
+    /// Write the report to FILE, whole or not at all
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// What `verify completions` takes.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  verify completions bash > /etc/bash_completion.d/verify\n  verify completions zsh > ~/.zfunc/_verify\n  verify completions fish > ~/.config/fish/completions/verify.fish\n"
+)]
+pub struct CompletionsArgs {
+    /// The shell: bash, elvish, fish, powershell or zsh
+    #[arg(value_enum, value_name = "SHELL", hide_possible_values = true)]
+    pub shell: clap_complete::Shell,
+}
+
+/// What `verify man` takes.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  verify man rebuild | man -l -\n  verify man --output-dir /usr/local/share/man/man1\n"
+)]
+pub struct ManArgs {
+    /// The command whose page it is; without one the page of verify itself
+    #[arg(value_name = "COMMAND", conflicts_with = "output_dir")]
+    pub command: Vec<String>,
+    /// Write the pages of all commands to a directory
+    #[arg(long, value_name = "DIR")]
+    pub output_dir: Option<PathBuf>,
 }

@@ -9,11 +9,13 @@ pub mod cache;
 pub mod clean;
 pub mod cli;
 mod deliver;
+pub mod describe;
 mod environment;
 pub mod explain;
 pub mod inspect;
 pub mod lock;
 pub mod options;
+pub mod page;
 pub mod rebuild;
 mod size;
 mod sources;
@@ -115,6 +117,13 @@ fn dispatch(environment: &Environment) -> Exit {
         },
         Command::Clean(args) => {
             finish(&args.output, environment, |_| clean::run(args, environment))
+        }
+        Command::Report(args) => {
+            page::run(args, environment).unwrap_or_else(|error| complain(&error))
+        }
+        Command::Completions(args) => describe::completions(args),
+        Command::Man(args) => {
+            describe::man(args, environment).unwrap_or_else(|error| complain(&error))
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod json;
 pub mod junit;
 pub mod lock;
 pub mod markdown;
+pub mod page;
 mod pointer;
 pub mod progress;
 pub mod rebuild;

@@ -11,6 +11,8 @@
     reason = "tests state what they expect and may stop at the first surprise"
 )]
 
+mod page;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
