@@ -32,5 +32,6 @@ pub mod command;
 pub mod gather;
 pub mod nix;
 pub mod report;
+pub mod sbom;
 pub mod state;
 pub mod sys;
