@@ -7,6 +7,7 @@
 pub mod baseline;
 pub mod cache;
 pub mod difference;
+pub mod doctor;
 pub mod inspect;
 pub mod location;
 pub mod lock;

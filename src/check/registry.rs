@@ -3,6 +3,7 @@
 use super::Rule;
 use super::baseline;
 use super::cache::rules as cache;
+use super::doctor;
 use super::inspect::rules as inspect;
 use super::lock;
 use super::lock::evidence_rules as evidence;
@@ -63,6 +64,8 @@ pub static RULES: &[Entry] = &[
     entry!(lock::alone::insecure_scheme::RULE, "insecure-scheme"),
     entry!(lock::alone::local_input::RULE, "local-input"),
     entry!(cache::LOCAL_STORE_DIFFERS, "local-store-differs"),
+    entry!(doctor::MACHINE_LACKS, "machine-lacks"),
+    entry!(doctor::MACHINE_LIMITED, "machine-limited"),
     entry!(rebuild::MALFORMED_DERIVATION, "malformed-derivation"),
     entry!(inspect::MALFORMED_LOCK, "malformed-lock"),
     entry!(inspect::MALFORMED_NAR, "malformed-nar"),
@@ -139,7 +142,7 @@ mod tests {
             .chain(&inspect::ALL)
             .chain(&cache::ALL)
             .chain(&evidence::ALL)
-            .chain([&&baseline::REGRESSION])
+            .chain([&&baseline::REGRESSION, &&doctor::MACHINE_LACKS, &&doctor::MACHINE_LIMITED])
             .copied()
             .chain(lock::rules())
             .map(|rule| rule.id)

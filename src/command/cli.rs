@@ -57,6 +57,8 @@ pub enum Command {
     Clean(Box<CleanArgs>),
     /// Make one HTML page of reports and bills of materials
     Report(ReportArgs),
+    /// Say what works on this machine, and how to mend what does not
+    Doctor(Box<DoctorArgs>),
     /// Print a script that completes the command line in a shell
     Completions(CompletionsArgs),
     /// Print the manual page of a command
@@ -467,6 +469,32 @@ pub struct CleanArgs {
     /// [default: $XDG_CACHE_HOME/verify or ~/.cache/verify]
     #[arg(long, value_name = "DIR", help_heading = "Work")]
     pub state_dir: Option<PathBuf>,
+    /// How the report is written.
+    #[command(flatten)]
+    pub output: OutputOptions,
+}
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  Can this machine rebuild, and do the caches answer?
+    verify doctor
+  With the caches and keys of this machine's Nix, and its store:
+    verify doctor --nix-conf /etc/nix/nix.conf --local-store
+";
+
+/// What `verify doctor` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = format!("{DOCTOR_EXAMPLES}\n{EXIT_CODES}"))]
+pub struct DoctorArgs {
+    /// Which caches are tried.
+    #[command(flatten)]
+    pub sources: SourceOptions,
+    /// Whose signatures count.
+    #[command(flatten)]
+    pub keys: KeyOptions,
+    /// Where work is kept.
+    #[command(flatten)]
+    pub work: WorkOptions,
     /// How the report is written.
     #[command(flatten)]
     pub output: OutputOptions,

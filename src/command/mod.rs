@@ -10,6 +10,7 @@ pub mod clean;
 pub mod cli;
 mod deliver;
 pub mod describe;
+pub mod doctor;
 mod environment;
 pub mod explain;
 pub mod inspect;
@@ -117,6 +118,9 @@ fn dispatch(environment: &Environment) -> Exit {
         },
         Command::Clean(args) => {
             finish(&args.output, environment, |_| clean::run(args, environment))
+        }
+        Command::Doctor(args) => {
+            finish(&args.output, environment, |_| doctor::run(args, environment))
         }
         Command::Report(args) => {
             page::run(args, environment).unwrap_or_else(|error| complain(&error))

@@ -12,6 +12,7 @@
 )]
 
 mod clean;
+mod doctor;
 mod help;
 mod hostile;
 mod inspect;

@@ -28,7 +28,7 @@ fn closed(mut schema: Value) -> Value {
 }
 
 /// Fails with every place that breaks the schema.
-fn check(report: &Value, what: &str) {
+pub(super) fn check(report: &Value, what: &str) {
     for (name, schema) in [("published", schema()), ("closed", closed(schema()))] {
         let validator = jsonschema::validator_for(&schema).unwrap();
         let errors: Vec<String> = validator

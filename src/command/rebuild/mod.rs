@@ -22,8 +22,10 @@ mod targets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
+pub(super) use self::builds::BuildSettings;
+pub(super) use self::canary::{Trial, nonce};
+
 use self::builds::Builds;
-use self::canary::{Trial, nonce};
 use self::closure::Scope;
 use self::executors::Chosen;
 use self::gathered::Gathering;
@@ -53,7 +55,7 @@ use crate::sys::namespace::enter_private_root;
 const QUESTIONS_AT_ONCE: usize = 48;
 
 /// This program, which is also the supervisor of each build.
-const SELF: &str = "/proc/self/exe";
+pub(super) const SELF: &str = "/proc/self/exe";
 
 /// Rebuilds the targets and judges their outputs. `record` is where this run
 /// writes down what it has finished, to be handed to [`end`] when its report
