@@ -1,3 +1,11 @@
 //! Bills of materials as plain values: what they hold and how they are written.
+//!
+//! What others have written is judged on the raw JSON ([`document`],
+//! [`validate`], [`profile`]), never on a model that may lose a field.
 
+pub mod document;
+pub mod outline;
+pub mod profile;
+mod schemas;
+pub mod validate;
 pub mod vendored;
