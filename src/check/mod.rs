@@ -16,6 +16,7 @@ pub mod outcome;
 pub mod rebuild;
 pub mod registry;
 pub mod sample;
+pub mod sbom;
 pub mod signers;
 
 pub use location::{Location, Mark, Position, Source, Span};

@@ -8,6 +8,7 @@ use super::inspect::rules as inspect;
 use super::lock;
 use super::lock::evidence_rules as evidence;
 use super::rebuild::rules as rebuild;
+use super::sbom::rules as sbom;
 
 /// A rule with its page.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +28,7 @@ macro_rules! entry {
 /// Every rule of every command, sorted by id.
 pub static RULES: &[Entry] = &[
     entry!(evidence::AMBIGUOUS_REF, "ambiguous-ref"),
+    entry!(sbom::AMBIGUOUS_SBOM, "ambiguous-sbom"),
     entry!(inspect::BAD_ATTRIBUTE, "bad-attribute"),
     entry!(evidence::BAD_SIGNATURE, "bad-signature"),
     entry!(cache::CHANGING_ANSWER, "changing-answer"),
@@ -37,6 +39,7 @@ pub static RULES: &[Entry] = &[
     entry!(cache::CONFLICTING_FIELDS, "conflicting-fields"),
     entry!(lock::alone::credentials_in_url::RULE, "credentials-in-url"),
     entry!(lock::alone::broken_graph::DANGLING_FOLLOWS, "dangling-follows"),
+    entry!(sbom::DANGLING_REFERENCE, "dangling-reference"),
     entry!(lock::change::date_changed_same_rev::RULE, "date-changed-same-rev"),
     entry!(lock::alone::dirty_rev::RULE, "dirty-rev"),
     entry!(cache::DOUBLED_FIELD, "doubled-field"),
@@ -62,6 +65,7 @@ pub static RULES: &[Entry] = &[
     entry!(lock::alone::indirect_input::RULE, "indirect-input"),
     entry!(lock::alone::broken_graph::INPUT_CYCLE, "input-cycle"),
     entry!(lock::alone::insecure_scheme::RULE, "insecure-scheme"),
+    entry!(sbom::INVALID_SBOM, "invalid-sbom"),
     entry!(lock::alone::local_input::RULE, "local-input"),
     entry!(cache::LOCAL_STORE_DIFFERS, "local-store-differs"),
     entry!(doctor::MACHINE_LACKS, "machine-lacks"),
@@ -73,6 +77,8 @@ pub static RULES: &[Entry] = &[
     entry!(lock::alone::malformed_pin::RULE, "malformed-pin"),
     entry!(rebuild::MALFORMED_REALISATION, "malformed-realisation"),
     entry!(cache::MALFORMED_REGISTRATION, "malformed-registration"),
+    entry!(sbom::MALFORMED_SBOM, "malformed-sbom"),
+    entry!(sbom::MISSING_FIELD, "missing-field"),
     entry!(cache::MISSING_NAR, "missing-nar"),
     entry!(lock::alone::missing_nar_hash::RULE, "missing-nar-hash"),
     entry!(lock::alone::broken_graph::MISSING_NODE, "missing-node"),
@@ -121,6 +127,7 @@ pub static RULES: &[Entry] = &[
     entry!(rebuild::UNSORTED_REFERENCES, "unsorted-references"),
     entry!(rebuild::UNSTABLE_OUTPUT, "unstable-output"),
     entry!(cache::UNTRUSTED_CLAIM_DIFFERS, "untrusted-claim-differs"),
+    entry!(sbom::UNUSABLE_FIELD, "unusable-field"),
     entry!(lock::suppress::UNUSED_SUPPRESSION, "unused-suppression"),
     entry!(inspect::URL_OUTSIDE_CACHE, "url-outside-cache"),
     entry!(evidence::VOID_SIGNATURE, "void-signature"),
@@ -142,6 +149,7 @@ mod tests {
             .chain(&inspect::ALL)
             .chain(&cache::ALL)
             .chain(&evidence::ALL)
+            .chain(&sbom::ALL)
             .chain([&&baseline::REGRESSION, &&doctor::MACHINE_LACKS, &&doctor::MACHINE_LIMITED])
             .copied()
             .chain(lock::rules())

@@ -8,10 +8,11 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::options::{KeyOptions, OutputOptions, SourceOptions, WorkOptions};
+use super::sbom::SbomArgs;
 use crate::check::sample::Sample;
 
 /// Exit codes, told in every help.
-const EXIT_CODES: &str = "\
+pub(super) const EXIT_CODES: &str = "\
 Exit codes:
   0  everything asked for was checked and holds
   1  something fails, differs or is forged
@@ -49,6 +50,8 @@ pub enum Command {
     Cache(Box<CacheArgs>),
     /// Audit what a flake.lock pins, above all what a change does to it
     Lock(Box<LockArgs>),
+    /// Say what is in software: check bills of materials
+    Sbom(Box<SbomArgs>),
     /// Show what a NAR, narinfo, derivation or lock file says, strictly read
     Inspect(Box<InspectArgs>),
     /// Explain a rule: what it means, why it matters, what to do

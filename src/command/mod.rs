@@ -18,6 +18,7 @@ pub mod lock;
 pub mod options;
 pub mod page;
 pub mod rebuild;
+pub mod sbom;
 mod size;
 mod sources;
 pub mod time;
@@ -112,6 +113,7 @@ fn dispatch(environment: &Environment) -> Exit {
             finish(&args.output, environment, |_| inspect::run(args, environment))
         }
         Command::Lock(args) => finish(&args.output, environment, |_| lock::run(args, environment)),
+        Command::Sbom(args) => sbom::dispatch(args, environment),
         Command::Explain(args) => match explain::run(args) {
             Ok(page) => deliver::print(&page),
             Err(error) => complain(&error),

@@ -25,6 +25,7 @@ mod pointer;
 pub mod progress;
 pub mod rebuild;
 pub mod sarif;
+pub mod sbom;
 mod style;
 mod table;
 pub mod text;

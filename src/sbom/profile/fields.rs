@@ -174,7 +174,9 @@ pub(super) fn is_spdx(licence: &Licence) -> bool {
 /// Whether a text is an SPDX licence expression.
 /// <https://spdx.github.io/spdx-spec/v2.3/SPDX-license-expressions/>
 pub(super) fn is_expression(text: &str) -> bool {
-    spdx::Expression::parse(text).is_ok()
+    // The list that the parser reads has these two as identifiers.
+    let no_licence = |word: &str| matches!(word, "NOASSERTION" | "NONE");
+    !text.split([' ', '(', ')']).any(no_licence) && spdx::Expression::parse(text).is_ok()
 }
 
 /// Whether a text is a package URL.

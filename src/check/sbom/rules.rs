@@ -1,0 +1,61 @@
+//! The rules of `verify sbom check`, each with a page in `docs/checks/`.
+
+use crate::check::{Level, Rule};
+
+/// A file that is no bill of materials.
+pub static MALFORMED_SBOM: Rule = Rule {
+    id: "malformed-sbom",
+    level: Level::Error,
+    summary: "a file is no bill of materials that can be read",
+    remedy: "make it anew; nothing can be said about what it lists",
+};
+
+/// A bill of materials that its format's schema refuses.
+pub static INVALID_SBOM: Rule = Rule {
+    id: "invalid-sbom",
+    level: Level::Error,
+    summary: "a bill of materials breaks the schema of its format",
+    remedy: "report it to the makers of the tool that wrote it; other readers may refuse it or skip what they do not understand",
+};
+
+/// A bill of materials that can be read in two ways.
+pub static AMBIGUOUS_SBOM: Rule = Rule {
+    id: "ambiguous-sbom",
+    level: Level::Error,
+    summary: "a bill of materials gives one name to two things, so it can be read in two ways",
+    remedy: "remove the one that is wrong; readers disagree on which of two counts",
+};
+
+/// A reference that leads nowhere.
+pub static DANGLING_REFERENCE: Rule = Rule {
+    id: "dangling-reference",
+    level: Level::Error,
+    summary: "a bill of materials refers to something that it does not list",
+    remedy: "list it, or take the reference out; a component may have been lost",
+};
+
+/// A field that a profile asks for and that is not there.
+pub static MISSING_FIELD: Rule = Rule {
+    id: "missing-field",
+    level: Level::Error,
+    summary: "a field that the profile asks for is missing",
+    remedy: "fill it where the document is made; docs/profiles says what counts",
+};
+
+/// A field that a profile asks for and that says what does not count.
+pub static UNUSABLE_FIELD: Rule = Rule {
+    id: "unusable-field",
+    level: Level::Error,
+    summary: "a field that the profile asks for says what does not count",
+    remedy: "correct it where the document is made; docs/profiles says what counts",
+};
+
+/// All of them.
+pub static ALL: [&Rule; 6] = [
+    &AMBIGUOUS_SBOM,
+    &DANGLING_REFERENCE,
+    &INVALID_SBOM,
+    &MALFORMED_SBOM,
+    &MISSING_FIELD,
+    &UNUSABLE_FIELD,
+];
