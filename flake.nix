@@ -7,64 +7,77 @@
     { self, nixpkgs }:
     let
       inherit (nixpkgs) lib;
-      # The sandbox knows the system calls of these two.
+      # Built and tested on the first; the others evaluate and are untested.
       systems = [
         "x86_64-linux"
         "aarch64-linux"
+        "x86_64-darwin"
+        "aarch64-darwin"
       ];
       forEach = make: lib.genAttrs systems (system: make system nixpkgs.legacyPackages.${system});
-      manifest = (lib.importTOML ./Cargo.toml).package;
     in
     {
-      packages = forEach (_: pkgs: rec {
-        default = verify;
-        verify = pkgs.rustPlatform.buildRustPackage {
-          pname = manifest.name;
-          inherit (manifest) version;
-          src = self;
-          cargoLock.lockFile = ./Cargo.lock;
-          # Integration tests compare with real Nix as root; .ci/run does that.
-          cargoTestFlags = [ "--lib" ];
-          meta = {
-            inherit (manifest) description;
-            license = [
-              lib.licenses.mit
-              lib.licenses.asl20
-            ];
-            mainProgram = "verify";
-            platforms = systems;
+      packages = forEach (
+        system: pkgs:
+        {
+          default = self.packages.${system}.verify;
+          verify = pkgs.callPackage ./nix/package.nix { source = self; };
+        }
+        // lib.optionalAttrs (lib.hasSuffix "-linux" system) {
+          static = pkgs.pkgsStatic.callPackage ./nix/package.nix { source = self; };
+        }
+      );
+
+      apps = forEach (
+        system: _: {
+          default = self.apps.${system}.verify;
+          verify = {
+            type = "app";
+            program = "${self.packages.${system}.verify}/bin/verify";
           };
-        };
-      });
+        }
+      );
 
-      apps = forEach (system: _: rec {
-        default = verify;
-        verify = {
-          type = "app";
-          program = "${self.packages.${system}.verify}/bin/verify";
-        };
-      });
+      overlays.default = final: _: {
+        nix-verify = final.callPackage ./nix/package.nix { source = self; };
+      };
 
-      devShells = forEach (system: pkgs: {
-        default = pkgs.mkShell {
-          inputsFrom = [ self.packages.${system}.verify ];
-          packages = [
-            pkgs.cargo-fuzz
-            pkgs.clippy
-            pkgs.nix
-            pkgs.rust-analyzer
-            pkgs.rustfmt
-          ];
+      nixosModules.default =
+        { pkgs, lib, ... }:
+        {
+          imports = [ ./nix/module.nix ];
+          services.verify-audit.package = lib.mkDefault self.packages.${pkgs.stdenv.hostPlatform.system}.verify;
         };
-      });
 
-      checks = forEach (system: pkgs: {
-        inherit (self.packages.${system}) verify;
-        format = pkgs.runCommand "verify-format" { nativeBuildInputs = [ pkgs.cargo pkgs.rustfmt ]; } ''
-          cd ${self}
-          cargo fmt --check
-          touch $out
-        '';
-      });
+      devShells = forEach (
+        system: pkgs: {
+          default = pkgs.mkShell {
+            inputsFrom = [ self.packages.${system}.verify ];
+            packages = [
+              pkgs.cargo-fuzz
+              pkgs.clippy
+              pkgs.nix
+              pkgs.rust-analyzer
+              pkgs.rustfmt
+            ];
+          };
+        }
+      );
+
+      checks = forEach (
+        system: pkgs: {
+          inherit (self.packages.${system}) verify;
+          format = pkgs.runCommand "verify-format" {
+            nativeBuildInputs = [
+              pkgs.cargo
+              pkgs.rustfmt
+            ];
+          } "cd ${self} && cargo fmt --check && touch $out";
+          # The tool on its own pins, in the sandbox: no network is needed.
+          lock = pkgs.runCommand "verify-lock" {
+            nativeBuildInputs = [ self.packages.${system}.verify ];
+          } "verify lock ${self} --now @${toString (self.lastModified or 0)} > $out";
+        }
+      );
     };
 }
