@@ -14,6 +14,11 @@ const BEGIN: usize = 24;
 /// a second at 100 ms each, with something to spare for pauses.
 const MOST: usize = 192;
 
+/// More answers a millisecond than can be parsed and verified here: a server
+/// nearby needs no more requests open than these take, and connections cost
+/// both sides.
+const USEFUL: u32 = 8;
+
 /// Fewest, however many fail.
 const LEAST: usize = 2;
 
@@ -44,6 +49,12 @@ impl Pace {
         self.limit
     }
 
+    /// The most that may be open, from the shortest answer time.
+    fn most(&self) -> usize {
+        let useful = self.shortest.saturating_mul(USEFUL).as_millis();
+        usize::try_from(useful).unwrap_or(MOST).clamp(BEGIN, MOST).div_ceil(self.lanes)
+    }
+
     /// Takes into account that an answer took so long, or that there was none.
     pub(super) fn learn(&mut self, took: Duration, failed: bool) {
         if failed {
@@ -56,7 +67,7 @@ impl Pace {
         let busy = self.shortest.saturating_mul(4).saturating_add(JITTER.saturating_mul(4));
         if took <= idle {
             // One more for each answer: twice as many for each round trip.
-            self.limit = self.limit.saturating_add(1).min(MOST.div_ceil(self.lanes));
+            self.limit = self.limit.saturating_add(1).min(self.most());
         } else if took > busy && self.limit > begin {
             self.limit = self.limit.saturating_sub(1);
         }
@@ -90,6 +101,18 @@ mod tests {
         assert_eq!(pace.limit(), MOST / 2);
         rounds(&mut pace, 9, |_| MS * 130);
         assert_eq!(pace.limit(), MOST / 2);
+    }
+
+    #[test]
+    fn servers_nearby_get_few_connections() {
+        let mut pace = Pace::new(2, false);
+        rounds(&mut pace, 50, |_| MS);
+        assert_eq!(pace.limit(), BEGIN / 2);
+        rounds(&mut pace, 50, |_| MS / 2);
+        assert_eq!(pace.limit(), BEGIN / 2);
+        let mut pace = Pace::new(2, false);
+        rounds(&mut pace, 50, |_| MS * 10);
+        assert_eq!(pace.limit(), 40);
     }
 
     #[test]
