@@ -21,6 +21,7 @@
 #[path = "../tests/gather_support/mod.rs"]
 mod gather_support;
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -135,14 +136,19 @@ fn make(shape: &Shape) -> Made {
         let path = StorePath::new(std::array::from_fn(|_| random.u8(..)), &format!("p-{index}"));
         let path = path.unwrap();
         let size = random.usize(shape.sizes.clone());
-        let mut contents = Vec::with_capacity(size + 16);
+        let references: Vec<StorePath> = (0..random.usize(0..8).min(paths.len()))
+            .map(|_| random.choice(&paths).unwrap().clone())
+            .collect();
+        // References stand in the bytes, as they do in what is built.
+        let names: BTreeSet<String> = references.iter().map(ToString::to_string).collect();
+        let names: Vec<String> = names.into_iter().collect();
+        let mut contents = Vec::with_capacity(size + 512);
         while contents.len() < size {
             contents.extend_from_slice(random.choice(&words).unwrap().as_bytes());
         }
         contents.truncate(size);
-        let references: Vec<StorePath> = (0..random.usize(0..8).min(paths.len()))
-            .map(|_| random.choice(&paths).unwrap().clone())
-            .collect();
+        contents.extend_from_slice(names.join("\n").as_bytes());
+        let size = contents.len();
         let mut nar = NarWriter::new(Vec::new());
         nar.write(Event::File { executable: false, size: size as u64 }).unwrap();
         if size > 0 {
@@ -153,9 +159,6 @@ fn make(shape: &Shape) -> Made {
         let (file_hash, nar_hash) = (FileHash(sha256(&file)), sha256(&nar));
         let url = format!("nar/{index}.nar.{}", shape.compression);
         std::fs::write(root.join(&url), &file).unwrap();
-        let mut names: Vec<String> = references.iter().map(ToString::to_string).collect();
-        names.sort();
-        names.dedup();
         let text = format!(
             "StorePath: {}\nURL: {url}\nCompression: {}\nFileHash: {file_hash}\nFileSize: {}\n\
              NarHash: {nar_hash}\nNarSize: {}\nReferences: {}\n",

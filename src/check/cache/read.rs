@@ -78,13 +78,13 @@ pub fn read_narinfo(
     source: &str,
     judge: Judge<'_>,
 ) -> Result<Reading, Box<Finding>> {
-    let subject = judge.store_dir.full(asked);
+    let subject = || judge.store_dir.full(asked);
     let info = NarInfo::parse(bytes, judge.store_dir)
-        .map_err(|error| refused(&error, &subject, source))?;
+        .map_err(|error| refused(&error, &subject(), source))?;
     if info.store_path != *asked {
         let message = format!("{source} answers with the narinfo of another store path");
         return Err(Box::new(
-            Finding::new(&FOREIGN_NARINFO, subject, message)
+            Finding::new(&FOREIGN_NARINFO, subject(), message)
                 .with("asked for", judge.store_dir.full(asked))
                 .with("answered", judge.store_dir.full(&info.store_path)),
         ));
@@ -117,8 +117,8 @@ fn understand(info: NarInfo, source: &str, judge: Judge<'_>) -> Reading {
     let standing = if !report.bad().is_empty() {
         let keys = report.bad().iter().map(|signature| signature.key_name().to_string()).collect();
         Standing::Forged { keys }
-    } else if let Some(verified) = report.verified() {
-        Standing::Trusted { keys: names(verified.keys()) }
+    } else if !report.good().is_empty() {
+        Standing::Trusted { keys: names(report.good()) }
     } else if !report.as_written_only().is_empty() {
         Standing::UnsortedReferences { keys: names(report.as_written_only()) }
     } else {
@@ -146,7 +146,7 @@ fn understand(info: NarInfo, source: &str, judge: Judge<'_>) -> Reading {
         );
     }
     remarks.extend(conflicts(&info, &subject, source));
-    let facts = info.path_info();
+    let facts = report.into_claimed();
     let ca = info.ca.map(|ca| content_address(ca, &facts, judge.store_dir));
     remarks.extend(wrong_address(ca.as_ref(), &facts, &standing, source, judge.store_dir));
     let archive = Archive {

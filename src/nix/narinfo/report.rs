@@ -66,6 +66,12 @@ impl SignatureReport {
         self.unsorted_references
     }
 
+    /// What the narinfo claims, whatever its signatures are worth.
+    #[must_use]
+    pub fn into_claimed(self) -> PathInfo {
+        self.facts
+    }
+
     /// The signed facts, if at least one signature is good and none is bad.
     #[must_use]
     pub fn verified(&self) -> Option<VerifiedNarInfo> {
