@@ -139,7 +139,12 @@ fn difference(path: &str, built: &StorePath, ours: &Contents, claim: &Claim) -> 
     let mut finding = Finding::new(
         &rules::OUTPUT_DIFFERS,
         path,
-        format!("{} of our build differ from the claim of {}", named.join(", "), claim.source),
+        format!(
+            "{} of our build {} from the claim of {}",
+            named.join(", "),
+            if named.len() == 1 { "differs" } else { "differ" },
+            claim.source
+        ),
     )
     .with("signed by", claim.standing.keys().join(", "));
     if claim.path != *built {

@@ -45,21 +45,39 @@ pub fn view(rebuild: &Rebuild, store_dir: &StoreDir) -> View {
     });
     let differing = outputs.filter_map(|(name, output)| difference::section(&name, &output.claims));
     sections.extend(differing.take(SHOWN_DIFFERENCES));
-    if !rebuild.other_worlds.is_empty() {
-        let lines = rebuild.other_worlds.iter().map(|WorldFact { fact, here, otherwise_in }| {
-            let others = otherwise_in.join(", ");
-            if *here {
-                format!("{fact} (not in {others})")
-            } else {
-                format!("not so: {fact} (but in {others})")
-            }
-        });
-        sections.push(Section::Lines {
-            title: format!("If another Nix made the claim, what {} does could explain a difference (try --world)", rebuild.world),
-            lines: lines.collect(),
-        });
-    }
+    sections.extend(other_worlds(rebuild));
     View { sections, noun: Some(("output", "outputs")), lists_subjects: true }
+}
+
+/// What is otherwise in other worlds: each of it while some difference has no
+/// cause of its own, else only how much.
+fn other_worlds(rebuild: &Rebuild) -> Option<Section> {
+    let here = &rebuild.world;
+    let lines = rebuild.other_worlds.iter().map(|WorldFact { fact, here, otherwise_in }| {
+        let others = otherwise_in.join(", ");
+        if *here {
+            format!("{fact} (not in {others})")
+        } else {
+            format!("not so: {fact} (but in {others})")
+        }
+    });
+    let mut lines: Vec<String> = lines.collect();
+    let outputs = rebuild.derivations.iter().flat_map(|derivation| &derivation.outputs);
+    let contrasts = outputs.flat_map(|output| &output.claims).flat_map(|claim| &claim.contrast);
+    let explained: Vec<bool> = contrasts
+        .map(|contrast| contrast.explained.as_ref().is_ok_and(|one| one.explained))
+        .collect();
+    if !explained.is_empty() && explained.iter().all(|explained| *explained) && !lines.is_empty() {
+        lines = vec![format!(
+            "{} things that builders can tell; every difference has a cause of its own, so the \
+             report has them as JSON only",
+            lines.len()
+        )];
+    }
+    let title = format!(
+        "If another Nix made the claim, what {here} does could explain a difference (try --world)"
+    );
+    (!lines.is_empty()).then_some(Section::Lines { title, lines })
 }
 
 /// World, sandbox and inputs, in a few lines.
