@@ -26,6 +26,7 @@
     )
 )]
 
+pub mod attest;
 pub mod build;
 pub mod check;
 pub mod command;

@@ -4,6 +4,7 @@
 //! [`Finding`], or **inconclusive** with a [`Reason`] from a closed list.
 //! What was asked for and could not be checked is inconclusive, never a pass.
 
+pub mod attest;
 pub mod baseline;
 pub mod cache;
 pub mod difference;

@@ -1,6 +1,7 @@
 //! All rules, each with the page that explains it (`docs/checks/<id>.md`).
 
 use super::Rule;
+use super::attest;
 use super::baseline;
 use super::cache::rules as cache;
 use super::doctor;
@@ -29,6 +30,9 @@ macro_rules! entry {
 pub static RULES: &[Entry] = &[
     entry!(evidence::AMBIGUOUS_REF, "ambiguous-ref"),
     entry!(sbom::AMBIGUOUS_SBOM, "ambiguous-sbom"),
+    entry!(attest::ATTESTATIONS_DISAGREE, "attestations-disagree"),
+    entry!(attest::ATTESTED_FAILURE, "attested-failure"),
+    entry!(attest::ATTESTED_OTHERWISE, "attested-otherwise"),
     entry!(inspect::BAD_ATTRIBUTE, "bad-attribute"),
     entry!(evidence::BAD_SIGNATURE, "bad-signature"),
     entry!(cache::CHANGING_ANSWER, "changing-answer"),
@@ -55,6 +59,7 @@ pub static RULES: &[Entry] = &[
     entry!(lock::change::follows_removed::RULE, "follows-removed"),
     entry!(rebuild::FOREIGN_NARINFO, "foreign-narinfo"),
     entry!(cache::FOREIGN_STORE_DIRECTORY, "foreign-store-directory"),
+    entry!(attest::FORGED_ATTESTATION, "forged-attestation"),
     entry!(rebuild::FORGED_SIGNATURE, "forged-signature"),
     entry!(lock::alone::forked_input::RULE, "forked-input"),
     entry!(lock::change::hash_dropped::RULE, "hash-dropped"),
@@ -70,6 +75,7 @@ pub static RULES: &[Entry] = &[
     entry!(cache::LOCAL_STORE_DIFFERS, "local-store-differs"),
     entry!(doctor::MACHINE_LACKS, "machine-lacks"),
     entry!(doctor::MACHINE_LIMITED, "machine-limited"),
+    entry!(attest::MALFORMED_ATTESTATION, "malformed-attestation"),
     entry!(rebuild::MALFORMED_DERIVATION, "malformed-derivation"),
     entry!(inspect::MALFORMED_LOCK, "malformed-lock"),
     entry!(inspect::MALFORMED_NAR, "malformed-nar"),
@@ -148,6 +154,7 @@ mod tests {
             .iter()
             .chain(&inspect::ALL)
             .chain(&cache::ALL)
+            .chain(&attest::ALL)
             .chain(&evidence::ALL)
             .chain(&sbom::ALL)
             .chain([&&baseline::REGRESSION, &&doctor::MACHINE_LACKS, &&doctor::MACHINE_LIMITED])

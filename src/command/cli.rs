@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::attest::AttestArgs;
 use super::options::{KeyOptions, OutputOptions, SourceOptions, WorkOptions};
 use super::sbom::SbomArgs;
 use crate::check::sample::Sample;
@@ -52,6 +53,8 @@ pub enum Command {
     Lock(Box<LockArgs>),
     /// Say what is in software: check bills of materials
     Sbom(Box<SbomArgs>),
+    /// Sign what was found out, and check what others have signed
+    Attest(AttestArgs),
     /// Show what a NAR, narinfo, derivation or lock file says, strictly read
     Inspect(Box<InspectArgs>),
     /// Explain a rule: what it means, why it matters, what to do

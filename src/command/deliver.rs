@@ -102,7 +102,7 @@ pub(super) fn show(path: &Path) -> String {
     escape_bytes(path.as_os_str().as_encoded_bytes())
 }
 
-fn frame(options: &OutputOptions, environment: &Environment) -> RunFrame {
+pub(super) fn frame(options: &OutputOptions, environment: &Environment) -> RunFrame {
     let started = options.now.unwrap_or_else(|| Timestamp::from(environment.now));
     RunFrame {
         started: started.to_string(),
@@ -142,7 +142,9 @@ fn without_credentials(argument: &str) -> String {
 }
 
 /// A reader that has seen enough (`| head`) is no failure of ours.
-fn write_stdout(produce: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), ToolError> {
+pub(super) fn write_stdout(
+    produce: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), ToolError> {
     match atomic::gathered(io::stdout().lock(), produce) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(ToolError::failed("write the report to standard output", error))

@@ -5,6 +5,7 @@
 //! (exit code 2); if some of the work was finished before, it is better said
 //! in [`Report::troubles`], which keeps the rest.
 
+pub mod attest;
 pub mod cache;
 pub mod clean;
 pub mod cli;
@@ -17,6 +18,7 @@ pub mod inspect;
 pub mod lock;
 pub mod options;
 pub mod page;
+mod product;
 pub mod rebuild;
 pub mod sbom;
 mod size;
@@ -109,6 +111,14 @@ fn dispatch(environment: &Environment) -> Exit {
         Command::Cache(args) => {
             finish(&args.output, environment, |progress| cache::run(args, environment, progress))
         }
+        Command::Attest(args) => match &args.command {
+            attest::AttestCommand::Make(args) => {
+                attest::make(args, environment).unwrap_or_else(|error| complain(&error))
+            }
+            attest::AttestCommand::Verify(args) => {
+                finish(&args.output, environment, |_| attest::verify(args, environment))
+            }
+        },
         Command::Inspect(args) => {
             finish(&args.output, environment, |_| inspect::run(args, environment))
         }

@@ -151,6 +151,21 @@ pub fn trusted_keys(
     Ok(trusted)
 }
 
+/// Who runs which caches and keys, and the keys that the options name.
+///
+/// # Errors
+/// As [`trusted_keys`], and operators that share a key or have an unknown one.
+pub fn operators_and_keys(
+    options: &KeyOptions,
+    environment: &Environment,
+) -> Result<(Operators, TrustedKeys), ToolError> {
+    let operators = operators(options, environment)?;
+    let trusted = trusted_keys(options, environment)?;
+    check_bare_keys(&operators, &trusted)?;
+    check_shared_keys(&operators, &trusted)?;
+    Ok((operators, trusted))
+}
+
 /// The file that says who runs which caches and keys.
 fn operators(options: &KeyOptions, environment: &Environment) -> Result<Operators, ToolError> {
     let Some(file) = &options.operators else { return Ok(Operators::default()) };

@@ -37,6 +37,7 @@ mod http_tls;
 mod http_wire;
 pub mod input;
 pub mod inputs;
+pub mod keys;
 pub mod listing;
 pub mod local_store;
 pub mod lock_inputs;

@@ -21,6 +21,14 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace(path, Permissions::from_mode(0o600), false, |out| out.write_all(bytes))
 }
 
+/// Makes a directory the user named, with those above it, unless it is there.
+///
+/// # Errors
+/// What the system refused.
+pub fn make_directory(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(path)
+}
+
 /// Writes a file the user named: with ordinary permissions, through links to
 /// the file behind them. What is no regular file (a terminal, a pipe,
 /// `/dev/null`) is written to, not replaced.

@@ -1,0 +1,52 @@
+//! The rules of `verify attest verify`, each with a page in `docs/checks/`.
+
+use super::{Level, Rule};
+
+/// No envelope, or no statement behind a good signature.
+pub static MALFORMED_ATTESTATION: Rule = Rule {
+    id: "malformed-attestation",
+    level: Level::Error,
+    summary: "a file is no attestation, or a signed statement contradicts itself",
+    remedy: "get the file again from who made it; do not rely on anything in it",
+};
+
+/// A signature under a trusted name does not verify.
+pub static FORGED_ATTESTATION: Rule = Rule {
+    id: "forged-attestation",
+    level: Level::Error,
+    summary: "an attestation's signature in a trusted key's name is bad",
+    remedy: "do not rely on it; check that the trusted key is the published one, and ask its owner",
+};
+
+/// Trusted statements contradict each other.
+pub static ATTESTATIONS_DISAGREE: Rule = Rule {
+    id: "attestations-disagree",
+    level: Level::Error,
+    summary: "trusted statements about one store object contradict each other",
+    remedy: "build it again and compare; until the cause is known treat the object as unverified",
+};
+
+/// A trusted statement says that it failed.
+pub static ATTESTED_FAILURE: Rule = Rule {
+    id: "attested-failure",
+    level: Level::Error,
+    summary: "a trusted statement says that a check of this failed",
+    remedy: "read the report behind the statement; do not use the object until the cause is known",
+};
+
+/// What is attested is something else than what is asked about.
+pub static ATTESTED_OTHERWISE: Rule = Rule {
+    id: "attested-otherwise",
+    level: Level::Error,
+    summary: "trusted statements attest another content than the one asked about",
+    remedy: "do not use the object: what is at hand is not what was built and attested",
+};
+
+/// All of them.
+pub static ALL: [&Rule; 5] = [
+    &MALFORMED_ATTESTATION,
+    &FORGED_ATTESTATION,
+    &ATTESTATIONS_DISAGREE,
+    &ATTESTED_FAILURE,
+    &ATTESTED_OTHERWISE,
+];

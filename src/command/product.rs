@@ -1,0 +1,89 @@
+//! Commands that make something: it goes to standard output or to a file, and
+//! the report about it to standard error, so that both can be had at once.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::options::{ColorWhen, OutputOptions};
+use super::time::Timestamp;
+use super::{Environment, ToolError, deliver};
+use crate::check::Level;
+use crate::report::{Exit, Look, Manner, Report, human, json};
+use crate::state::atomic;
+
+/// Where what is made goes, and what is said of it.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct ProductOptions {
+    /// Write what is made to FILE, whole or not at all [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Also write the report as JSON (docs/schema/report-v1.json)
+    #[arg(long = "report", value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Leave clock, timing, process and host out of the report
+    #[arg(long)]
+    pub reproducible: bool,
+    /// The time to take as now, as 2026-01-31T12:00:00Z or @SECONDS
+    #[arg(long, value_name = "TIME")]
+    pub now: Option<Timestamp>,
+    /// Say only what is wrong, and the verdict
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// When to colour: auto, always or never
+    #[arg(
+        long, value_enum, value_name = "WHEN", default_value_t = ColorWhen::Auto,
+        hide_possible_values = true
+    )]
+    pub color: ColorWhen,
+}
+
+/// Writes what was made and the report about it.
+///
+/// # Errors
+/// Whatever cannot be written.
+pub(super) fn deliver(
+    product: &[u8],
+    mut report: Report,
+    options: &ProductOptions,
+    environment: &Environment,
+) -> Result<Exit, ToolError> {
+    report.examination.sort();
+    let run = OutputOptions { now: options.now, ..OutputOptions::default() };
+    let color = match options.color {
+        ColorWhen::Auto => {
+            environment.stderr_terminal && environment.variable("NO_COLOR").is_none()
+        }
+        ColorWhen::Always => true,
+        ColorWhen::Never => false,
+    };
+    let manner = Manner {
+        fail_on: Level::Error,
+        quiet: options.quiet,
+        look: Look::new(color, environment.speaks_utf8(), environment.terminal_width),
+        run: (!options.reproducible).then(|| deliver::frame(&run, environment)),
+    };
+    match &options.output {
+        Some(path) => {
+            atomic::write_output(&environment.absolute(path), product).map_err(|error| {
+                ToolError::failed(format!("write '{}'", deliver::show(path)), error)
+            })?
+        }
+        None => deliver::write_stdout(|out| out.write_all(product))?,
+    }
+    if let Some(path) = &options.report {
+        atomic::produce_output(&environment.absolute(path), |out| {
+            json::write(&report, &manner, out)
+        })
+        .map_err(|error| {
+            ToolError::failed(format!("write the report to '{}'", deliver::show(path)), error)
+        })?;
+    }
+    if !options.quiet {
+        // If standard error is gone there is nobody left to tell.
+        let _ = std::io::stderr().write_all(human::render(&report, &manner).as_bytes());
+    }
+    Ok(Exit::of(&report, manner.fail_on))
+}
