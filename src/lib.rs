@@ -32,6 +32,7 @@ pub mod check;
 pub mod command;
 pub mod gather;
 pub mod nix;
+pub mod policy;
 pub mod report;
 pub mod sbom;
 pub mod state;

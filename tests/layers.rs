@@ -17,10 +17,20 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rooms of plain functions over values, and the rooms they may not look into.
-const PURE: [(&str, &[&str]); 5] = [
-    ("nix", &["sbom", "check", "attest", "report", "gather", "build", "state", "sys", "command"]),
-    ("sbom", &["check", "attest", "report", "gather", "build", "state", "sys", "command"]),
-    ("check", &["attest", "report", "gather", "build", "state", "sys", "command"]),
+const PURE: [(&str, &[&str]); 6] = [
+    (
+        "nix",
+        &[
+            "sbom", "check", "policy", "attest", "report", "gather", "build", "state", "sys",
+            "command",
+        ],
+    ),
+    (
+        "sbom",
+        &["check", "policy", "attest", "report", "gather", "build", "state", "sys", "command"],
+    ),
+    ("check", &["policy", "attest", "report", "gather", "build", "state", "sys", "command"]),
+    ("policy", &["attest", "report", "gather", "build", "state", "sys", "command"]),
     ("attest", &["report", "gather", "build", "state", "sys", "command"]),
     ("report", &["gather", "build", "state", "sys", "command"]),
 ];
