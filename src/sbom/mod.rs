@@ -3,7 +3,9 @@
 //! What others have written is judged on the raw JSON ([`document`],
 //! [`validate`], [`profile`]), never on a model that may lose a field.
 
+pub mod bill;
 pub mod document;
+pub mod name;
 pub mod outline;
 pub mod profile;
 mod schemas;
