@@ -3,10 +3,12 @@
 //!
 //! <https://cyclonedx.org/specification/overview/>, <https://spdx.github.io/spdx-spec/v2.3/>
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::{Map, Value};
 
+use super::xml::{self, ReadError};
 use crate::nix::json::{self, Duplicates, JsonError, Node, Span};
 
 /// A format and its version, as far as it can be judged here.
@@ -74,6 +76,9 @@ pub enum DocumentError {
     /// No JSON.
     #[error("the file is not JSON: {0}")]
     Json(#[from] JsonError),
+    /// XML that is none, or not the format's.
+    #[error(transparent)]
+    Xml(#[from] ReadError),
     /// JSON that names no format.
     #[error(
         "the file names no format of a bill of materials (expected \"bomFormat\": \"CycloneDX\" with \"specVersion\", or \"spdxVersion\")"
@@ -84,6 +89,9 @@ pub enum DocumentError {
     Unsupported(String),
 }
 
+/// What XML may begin with and JSON may not.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// A bill of materials that could be read.
 #[derive(Debug)]
 pub struct Document {
@@ -93,8 +101,16 @@ pub struct Document {
     pub value: Value,
     /// Keys that stand twice in one object.
     pub duplicates: Duplicates,
-    /// The same, with places.
-    root: Node,
+    places: Places,
+}
+
+/// Where what stands.
+#[derive(Debug)]
+enum Places {
+    /// The JSON with its places.
+    Json(Node),
+    /// Places of XML elements by the JSON pointers of what they mean.
+    Xml(BTreeMap<String, Span>),
 }
 
 impl Document {
@@ -103,17 +119,28 @@ impl Document {
     /// # Errors
     /// What is not JSON, or no format that can be judged.
     pub fn read(bytes: &[u8]) -> Result<Self, DocumentError> {
+        let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+        if first == Some(&b'<') || bytes.starts_with(BYTE_ORDER_MARK) {
+            let xml::XmlDocument { value, places } = xml::read(bytes)?;
+            let spec = recognise(&value)?;
+            let duplicates = Duplicates::default();
+            return Ok(Self { spec, value, duplicates, places: Places::Xml(places) });
+        }
         let json::Document { root, duplicates } = json::parse(bytes)?;
         let value = plain(&root);
         let spec = recognise(&value)?;
-        Ok(Self { spec, value, duplicates, root })
+        Ok(Self { spec, value, duplicates, places: Places::Json(root) })
     }
 
     /// Where the value of a JSON pointer (RFC 6901) stands; of what is not
     /// there the place of what should hold it.
     #[must_use]
     pub fn place(&self, pointer: &str) -> Span {
-        let mut node = &self.root;
+        let root = match &self.places {
+            Places::Json(root) => root,
+            Places::Xml(places) => return nearest(places, pointer),
+        };
+        let mut node = root;
         for step in pointer.split('/').skip(1) {
             let step = step.replace("~1", "/").replace("~0", "~");
             let next = match &node.value {
@@ -128,6 +155,20 @@ impl Document {
             }
         }
         opening(node)
+    }
+}
+
+/// The place of the pointer, or of the nearest that holds it.
+fn nearest(places: &BTreeMap<String, Span>, pointer: &str) -> Span {
+    let mut pointer = pointer;
+    loop {
+        if let Some(place) = places.get(pointer) {
+            return *place;
+        }
+        match pointer.rsplit_once('/') {
+            Some((holder, _)) => pointer = holder,
+            None => return Span::new(0, 0),
+        }
     }
 }
 
@@ -213,7 +254,9 @@ mod tests {
         ] {
             assert_eq!(Document::read(text.as_bytes()).map(|one| one.spec), wanted, "{text}");
         }
-        assert!(matches!(Document::read(b"<bom/>"), Err(DocumentError::Json(_))));
+        assert!(matches!(Document::read(b"<bom/>"), Err(DocumentError::Xml(_))));
+        let xml = b" <bom xmlns='http://cyclonedx.org/schema/bom/1.5' version='1'/>";
+        assert_eq!(Document::read(xml).unwrap().spec, Spec::CycloneDx1_5);
     }
 
     #[test]

@@ -4,10 +4,15 @@
 //! [`validate`], [`profile`]), never on a model that may lose a field.
 
 pub mod bill;
+pub mod csv;
 pub mod document;
+pub mod legacy;
 pub mod name;
 pub mod outline;
 pub mod profile;
 mod schemas;
+pub mod spdx;
 pub mod validate;
 pub mod vendored;
+pub mod written;
+pub mod xml;

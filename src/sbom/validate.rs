@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 
 use super::document::{Document, Spec, escape};
@@ -64,6 +65,25 @@ pub fn defects_of(spec: Spec, value: &Value) -> Result<Vec<Defect>, SchemaError>
     defects.sort();
     defects.dedup();
     Ok(defects)
+}
+
+/// Keys of objects that the schema of a specification does not know, by the
+/// pointers of the objects.
+///
+/// # Errors
+/// A schema of our own that cannot be used.
+pub(super) fn unknown_keys(
+    spec: Spec,
+    value: &Value,
+) -> Result<Vec<(String, Vec<String>)>, SchemaError> {
+    let validator = schemas::validator(spec)?;
+    let mut found = Vec::new();
+    for error in validator.iter_errors(value) {
+        if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
+            found.push((error.instance_path().as_str().to_owned(), unexpected.clone()));
+        }
+    }
+    Ok(found)
 }
 
 /// What is wrong with the names by which parts of a document refer to others.

@@ -8,6 +8,7 @@ use crate::sbom::document::{Document, DocumentError, Spec, escape};
 use crate::sbom::outline::Outline;
 use crate::sbom::profile::{self, Gap, Lack, Need, Profile};
 use crate::sbom::validate::{self, SchemaError};
+use crate::sbom::xml::ReadError;
 
 /// Most findings of one field of one profile, or of one way to break the
 /// format, that are listed; the rest is counted. A document of thousands of
@@ -124,7 +125,10 @@ pub fn check(
     checked.asked = 3 + u64::try_from(profiles.len()).unwrap_or(u64::MAX);
     let document = match Document::read(bytes) {
         Ok(document) => document,
-        Err(error @ DocumentError::Unsupported(_)) => {
+        Err(
+            error @ (DocumentError::Unsupported(_)
+            | DocumentError::Xml(ReadError::Unsupported { .. })),
+        ) => {
             for check in ["format", "schema", "references"] {
                 checked.open(check, &error);
             }
@@ -135,15 +139,7 @@ pub fn check(
         }
         Err(error) => {
             checked.answered = checked.asked;
-            let mut finding =
-                Finding::new(&rules::MALFORMED_SBOM, source.name(), error.to_string());
-            if let DocumentError::Json(error) = &error {
-                let end = error.offset.saturating_add(1);
-                finding = finding
-                    .with("byte offset", error.offset)
-                    .located(source.at(crate::check::Span::new(error.offset, end)));
-            }
-            checked.findings.push(finding);
+            checked.findings.push(unreadable(source, &error));
             return Ok(checked);
         }
     };
@@ -161,6 +157,25 @@ pub fn check(
         note_gaps(&mut checked, source, &document, *profile, &gaps);
     }
     Ok(checked)
+}
+
+/// What is no document at all, or breaks its format before any schema is asked.
+fn unreadable(source: &Source<'_>, error: &DocumentError) -> Finding {
+    let (rule, offset) = match error {
+        DocumentError::Json(error) => (&rules::MALFORMED_SBOM, Some(error.offset)),
+        DocumentError::Xml(error @ ReadError::Forbidden { .. }) => {
+            (&rules::INVALID_SBOM, error.offset())
+        }
+        DocumentError::Xml(error) => (&rules::MALFORMED_SBOM, error.offset()),
+        DocumentError::NoFormat | DocumentError::Unsupported(_) => (&rules::MALFORMED_SBOM, None),
+    };
+    let finding = Finding::new(rule, source.name(), error.to_string());
+    match offset {
+        Some(offset) => finding
+            .with("byte offset", offset)
+            .located(source.at(crate::check::Span::new(offset, offset.saturating_add(1)))),
+        None => finding,
+    }
 }
 
 impl Checked {

@@ -187,9 +187,23 @@ fn part(value: &Value, pointer: String) -> Part {
         suppliers,
         properties: properties(value, here),
         links,
+        patches: patches(value),
         contains: Vec::new(),
         pointer,
     }
+}
+
+fn patches(value: &Value) -> Vec<String> {
+    let patches = value.pointer("/pedigree/patches").and_then(Value::as_array);
+    patches
+        .into_iter()
+        .flatten()
+        .map(|patch| {
+            let url = patch.pointer("/diff/url").and_then(Value::as_str);
+            let issue = patch.pointer("/resolves/0/id").and_then(Value::as_str);
+            url.or(issue).unwrap_or("without an address").to_owned()
+        })
+        .collect()
 }
 
 fn properties(value: &Value, pointer: &str) -> Vec<(String, At)> {

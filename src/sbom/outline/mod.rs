@@ -9,6 +9,12 @@ use serde_json::Value;
 
 use super::document::Spec;
 
+/// Properties that name an output of a derivation.
+const OUTPUT: [&str; 2] = ["nix:output", "nix:output_name"];
+
+/// Properties that hold the word for what came of a rebuild.
+const VERDICT: [&str; 2] = ["verify:rebuild", "verify:rebuild:verdict"];
+
 /// A text with its JSON pointer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct At {
@@ -138,6 +144,8 @@ pub struct Part {
     pub properties: Vec<(String, At)>,
     /// References to elsewhere: type and address.
     pub links: Vec<(String, At)>,
+    /// What patches are called or where they are.
+    pub patches: Vec<String>,
     /// Parts it is made of, by their places in [`Outline::parts`].
     pub contains: Vec<usize>,
 }
@@ -146,6 +154,18 @@ impl Part {
     /// Every value of a property.
     pub fn property<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a At> {
         self.properties.iter().filter(move |(one, _)| one == name).map(|(_, value)| value)
+    }
+
+    /// Which output of its derivation it is, if it says.
+    #[must_use]
+    pub fn output(&self) -> Option<&str> {
+        OUTPUT.iter().find_map(|name| self.property(name).next()).map(|at| at.text.as_str())
+    }
+
+    /// What came of rebuilding it, if it says.
+    #[must_use]
+    pub fn verdict(&self) -> Option<&str> {
+        VERDICT.iter().find_map(|name| self.property(name).next()).map(|at| at.text.as_str())
     }
 
     /// How it is called in messages: name and version, else where it stands.

@@ -112,15 +112,29 @@ fn package(value: &Value, pointer: String) -> Part {
         licences,
         makers: named(value, "originator", here).into_iter().collect(),
         suppliers: named(value, "supplier", here).into_iter().collect(),
-        properties: Vec::new(),
+        properties: annotations(value, here),
         links: text(value, "downloadLocation", here)
             .map(|url| ("distribution".to_owned(), url))
             .into_iter()
             .collect(),
         group: None,
+        patches: Vec::new(),
         contains: Vec::new(),
         pointer,
     }
+}
+
+/// Named values that stand in annotations, `name=value` with a colon in the
+/// name, as our own documents have them.
+fn annotations(value: &Value, pointer: &str) -> Vec<(String, At)> {
+    items(value, "annotations", pointer)
+        .filter_map(|(pointer, one)| {
+            let comment = text(one, "comment", &pointer)?;
+            let (name, value) = comment.text.split_once('=')?;
+            let is_name = name.contains(':') && !name.contains(char::is_whitespace);
+            is_name.then(|| (name.to_owned(), At::new(value, comment.pointer.clone())))
+        })
+        .collect()
 }
 
 /// Relationships that say that one package needs another, section 11.1, and
