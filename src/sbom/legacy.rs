@@ -177,10 +177,8 @@ fn to_1_5(root: &mut Value, left_out: &mut BTreeSet<String>) {
     }
     each(root, "", &mut |key, map| match key {
         "externalReferences" => rename(map, "type", &LINKS_1_6),
-        "licenses" | "license" => {
-            if map.remove("acknowledgement").is_some() {
-                left_out.insert("components/licenses/acknowledgement".to_owned());
-            }
+        "licenses" | "license" if map.remove("acknowledgement").is_some() => {
+            left_out.insert("components/licenses/acknowledgement".to_owned());
         }
         "evidence" => {
             if let Some(Value::Array(list)) = map.get_mut("identity") {
@@ -283,18 +281,18 @@ fn to_1_3(root: &mut Value) {
 }
 
 fn rename(map: &mut Map<String, Value>, key: &str, words: &[(&str, &str)]) {
-    if let Some(Value::String(word)) = map.get_mut(key) {
-        if let Some((_, older)) = words.iter().find(|(newer, _)| newer == word) {
-            (*older).clone_into(word);
-        }
+    if let Some(Value::String(word)) = map.get_mut(key)
+        && let Some((_, older)) = words.iter().find(|(newer, _)| newer == word)
+    {
+        (*older).clone_into(word);
     }
 }
 
 fn other_link(map: &mut Map<String, Value>) {
-    if let Some(Value::String(word)) = map.get_mut("type") {
-        if !LINKS_1_3.contains(&word.as_str()) {
-            "other".clone_into(word);
-        }
+    if let Some(Value::String(word)) = map.get_mut("type")
+        && !LINKS_1_3.contains(&word.as_str())
+    {
+        "other".clone_into(word);
     }
 }
 

@@ -128,7 +128,7 @@ fn creator(outline: &Outline) -> String {
 
 fn creators(outline: &Outline, tool: &str) -> Vec<String> {
     let mut list = vec![tool.to_owned()];
-    list.extend(outline.authors.iter().filter_map(|one| actor(one)));
+    list.extend(outline.authors.iter().filter_map(actor));
     list
 }
 
@@ -239,9 +239,8 @@ fn package(
     let download =
         link("distribution").filter(web).or_else(|| link("source-distribution").filter(web));
     let name = part.name.as_ref().map_or_else(|| part.title(), |one| one.text.clone());
-    let someone = |list: &[Party]| {
-        list.iter().find_map(|one| actor(one)).unwrap_or_else(|| "NOASSERTION".to_owned())
-    };
+    let someone =
+        |list: &[Party]| list.iter().find_map(actor).unwrap_or_else(|| "NOASSERTION".to_owned());
     let mut package = json!({
         "SPDXID": id,
         "name": name,
