@@ -56,4 +56,5 @@ pub mod restore;
 pub mod shell;
 pub mod tree;
 pub mod url_guard;
+pub mod vendored;
 mod window;

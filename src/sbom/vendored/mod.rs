@@ -11,11 +11,30 @@
 //! The work is done by a [`Scanner`], a visitor that is handed one file after
 //! another and does not care whether they come from a tree, a NAR or an archive.
 
+pub mod cargo;
+mod detect;
+mod elf;
+pub mod go;
+pub mod go_program;
+pub mod gradle;
+pub mod maven;
+pub mod npm;
+pub mod others;
 mod package;
+pub mod pnpm;
+pub mod python;
+pub mod requirements;
+pub mod rust_program;
+mod scanner;
+pub mod statement;
+pub mod yaml;
+pub mod yarn;
 
 use std::collections::BTreeSet;
 
 pub use package::{Digest, DigestKind, Ecosystem, Package, Scope};
+pub use scanner::{MAX_PROGRAM, Place, Scanner};
+pub use statement::{MAX_PACKAGES, MAX_STATEMENT, ReadError, Statements};
 
 /// A dependency found inside an object, with all that was said about it there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +62,8 @@ impl Vendored {
     /// The confidence of its best evidence.
     #[must_use]
     pub fn confidence(&self) -> Confidence {
-        self.evidence.iter().map(|one| one.confidence).max().unwrap_or(Confidence::NONE)
+        let best = self.evidence.iter().map(|one| one.confidence).max();
+        best.unwrap_or(Confidence::NONE)
     }
 }
 
@@ -120,10 +140,6 @@ impl Confidence {
     /// Nobody says so.
     pub const NONE: Self = Self(0);
 
-    /// The statement of a dependency about what it was itself developed with,
-    /// which nobody who uses it reads.
-    pub const SECOND_HAND: Self = Self(10);
-
     /// From 0 to 100.
     #[must_use]
     pub const fn percent(self) -> u8 {
@@ -181,4 +197,7 @@ pub struct LookedAt {
     pub binaries: u64,
     /// Archives looked into.
     pub archives: u64,
+    /// Lock files of dependencies, which say what these were developed with and
+    /// which nobody who uses them reads: passed over.
+    pub second_hand: u64,
 }

@@ -217,6 +217,8 @@ pub struct Package {
     /// The repository and revision it is taken from instead of a registry, as
     /// package URLs have it: `git+https://host/path@revision`.
     pub vcs: Option<String>,
+    /// The registry, if it is not the ecosystem's usual one: a URL.
+    pub registry: Option<String>,
     /// What it is needed for.
     pub scope: Scope,
 }
@@ -236,6 +238,7 @@ impl Package {
             digests: BTreeSet::new(),
             sources: BTreeSet::new(),
             vcs: None,
+            registry: None,
             scope: Scope::Unstated,
         }
     }
@@ -260,6 +263,9 @@ impl Package {
         }
         if let Some(vcs) = &self.vcs {
             purl.add_qualifier("vcs_url", vcs.as_str()).ok()?;
+        }
+        if let Some(registry) = &self.registry {
+            purl.add_qualifier("repository_url", registry.as_str()).ok()?;
         }
         Some(purl.to_string())
     }
