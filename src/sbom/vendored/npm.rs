@@ -140,7 +140,10 @@ mod tests {
         let expected = [
             ("pkg:npm/%40s/b@2.0.0".to_owned(), Scope::Development),
             ("pkg:npm/a@1.0.0".to_owned(), Scope::Required),
-            ("pkg:npm/g@4.0.0?vcs_url=git%2Bssh:%2F%2Fgit%40h%2Fg.git%40abc".to_owned(), Scope::Required),
+            (
+                "pkg:npm/g@4.0.0?vcs_url=git%2Bssh:%2F%2Fgit%40h%2Fg.git%40abc".to_owned(),
+                Scope::Required,
+            ),
             ("pkg:npm/real@3.0.0".to_owned(), Scope::Required),
         ];
         assert_eq!(shown(&three), expected);

@@ -185,7 +185,11 @@ mod tests {
     fn ruby() {
         let text = "GIT\n  remote: https://h/g.git\n  revision: abc\n  specs:\n    g (1.0)\n      a (>= 1)\n\nPATH\n  remote: .\n  specs:\n    own (0)\n\nGEM\n  remote: https://rubygems.org/\n  specs:\n    a (2.0)\n    n (1.15.0-x86_64-linux)\n\nPLATFORMS\n  ruby\n\nDEPENDENCIES\n  a\n";
         let expected = [
-            ("pkg:gem/g@1.0?vcs_url=git%2Bhttps:%2F%2Fh%2Fg.git%40abc".to_owned(), Scope::Unstated, 0),
+            (
+                "pkg:gem/g@1.0?vcs_url=git%2Bhttps:%2F%2Fh%2Fg.git%40abc".to_owned(),
+                Scope::Unstated,
+                0,
+            ),
             ("pkg:gem/a@2.0".to_owned(), Scope::Unstated, 0),
             ("pkg:gem/n@1.15.0-x86_64-linux".to_owned(), Scope::Unstated, 0),
         ];
