@@ -213,6 +213,8 @@ pub struct Source {
 pub enum SourceHash {
     /// Of the very file that the URL serves.
     File(Hash),
+    /// Of a file that was made of what the URL serves.
+    Made(Hash),
     /// Of the NAR of what was made of it.
     Nar(Hash),
 }
