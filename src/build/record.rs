@@ -5,7 +5,7 @@
 //! is tried again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -129,14 +129,24 @@ pub fn read(bytes: &[u8], place: &Path, state: &StateDir) -> Option<BuildOutcome
             }))
         }
         End::Failed { reason, tail, kept } => {
-            let kept = kept.map(|kept| state.root().join(kept));
-            if kept.as_ref().is_some_and(|kept| !kept.is_dir()) {
-                return None;
-            }
+            let kept = match kept {
+                Some(kept) => Some(below(state.root(), &kept).filter(|kept| kept.is_dir())?),
+                None => None,
+            };
             let reason = reason.found()?;
             Some(BuildOutcome::Failed(Failed { reason, log, tail, kept }))
         }
     }
+}
+
+/// What a record names below `place`. `None` if that could lead out of there:
+/// records are ours, but the disk may have been somebody else's.
+fn below(place: &Path, name: &str) -> Option<PathBuf> {
+    let name = Path::new(name);
+    let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+    // No component at all would be the place itself.
+    (name.components().next().is_some() && name.components().all(is_plain))
+        .then(|| place.join(name))
 }
 
 impl Log {
@@ -173,7 +183,7 @@ impl Output {
         };
         Some(BuiltOutput {
             path: self.path.parse().ok()?,
-            host_path: place.join(self.tree),
+            host_path: below(place, &self.tree)?,
             nar_hash: NarHash::parse(&self.nar_hash).ok()?,
             nar_size: self.nar_size,
             references: references.collect::<Option<_>>()?,
@@ -254,5 +264,44 @@ impl Reason {
             Self::BadDerivation(why) => Why::BadDerivation(why),
             Self::ReferenceCycle(cycle) => Why::ReferenceCycle(cycle),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_lead_nowhere_else() {
+        let place = Path::new("/state/run");
+        for (name, wanted) in [
+            ("out", Some("/state/run/out")),
+            ("failed/x/build", Some("/state/run/failed/x/build")),
+            ("", None),
+            (".", None),
+            ("..", None),
+            ("a/../../b", None),
+            ("/etc", None),
+        ] {
+            assert_eq!(below(place, name), wanted.map(PathBuf::from), "{name}");
+        }
+    }
+
+    /// A whole record whose tree or kept directory lies elsewhere is none.
+    #[test]
+    fn a_record_that_names_another_place_is_no_record() {
+        let place = tempfile::tempdir().unwrap();
+        let state = StateDir::open(&place.path().join("state")).unwrap();
+        std::fs::create_dir_all(state.root().join("failed/x")).unwrap();
+        let read = |kept: &str| {
+            let text = format!(
+                r#"{{"log":null,"end":{{"failed":{{"reason":{{"exit-code":1}},"tail":[],"kept":"{kept}"}}}}}}"#
+            );
+            read(text.as_bytes(), place.path(), &state)
+        };
+        assert!(read("failed/x").is_some());
+        for kept in ["failed/none", "failed/../..", "../state/failed/x", "/", ""] {
+            assert!(read(kept).is_none(), "{kept}");
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Building the same again, otherwise: do builds agree among themselves?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::executor::Executor;
 use super::job::BuildJob;
 use super::outcome::{BuildError, BuildOutcome, Built, BuiltOutput, FailureReason};
+use crate::state::BuildDir;
 
 /// Between the beginnings of two rounds, at least: whoever writes down a second
 /// of the clock writes another one.
@@ -20,6 +22,29 @@ pub struct Round {
     pub varied: Vec<String>,
     /// What it gave.
     pub end: RoundEnd,
+    /// Holds its outputs on disk, if one of them is the first of its name that
+    /// is not what the first build gave.
+    pub room: Option<Arc<BuildDir>>,
+}
+
+impl Round {
+    /// The output called `name`, if this round is kept for what it gave and it
+    /// is other than `first`.
+    #[must_use]
+    pub fn unlike(&self, name: &str, first: &BuiltOutput) -> Option<&BuiltOutput> {
+        let RoundEnd::Outputs(outputs) = &self.end else { return None };
+        let kept = outputs.get(name).filter(|_| self.room.is_some());
+        kept.filter(|output| output.nar_hash != first.nar_hash)
+    }
+}
+
+/// The build that was first.
+#[derive(Debug, Clone, Copy)]
+pub struct First<'a> {
+    /// What it gave.
+    pub outputs: &'a BTreeMap<String, BuiltOutput>,
+    /// How long it took.
+    pub duration: Duration,
 }
 
 /// How a repetition ended.
@@ -33,11 +58,16 @@ pub enum RoundEnd {
     Error(BuildError),
 }
 
-/// Builds `job` again until there are `rounds` builds, the one that gave
-/// `first` included.
+/// Builds `job` again until there are `rounds` builds, `first` included.
 #[must_use]
-pub fn repeat(executor: &dyn Executor, job: &BuildJob, first: Duration, rounds: u32) -> Vec<Round> {
-    let mut began = Instant::now().checked_sub(first).unwrap_or_else(Instant::now);
+pub fn repeat(
+    executor: &dyn Executor,
+    job: &BuildJob,
+    first: First<'_>,
+    rounds: u32,
+) -> Vec<Round> {
+    let mut began = Instant::now().checked_sub(first.duration).unwrap_or_else(Instant::now);
+    let mut unlike = BTreeSet::new();
     (1..rounds)
         .map(|number| {
             std::thread::sleep(APART.saturating_sub(began.elapsed()));
@@ -45,17 +75,32 @@ pub fn repeat(executor: &dyn Executor, job: &BuildJob, first: Duration, rounds: 
             let cores = cores(job.cores, number);
             let again = BuildJob { round: number, cores, keep_failed: false, ..job.clone() };
             let mut varied = vec![format!("cores {cores}")];
+            let mut kept = None;
             let end = match executor.build(&again) {
-                Ok(BuildOutcome::Built(Built { outputs, surroundings, .. })) => {
+                Ok(BuildOutcome::Built(Built { outputs, surroundings, room, .. })) => {
                     varied.extend(surroundings.varied);
+                    let before = unlike.len();
+                    unlike.extend(differing(first.outputs, &outputs));
+                    kept = room.filter(|_| unlike.len() > before);
                     RoundEnd::Outputs(outputs)
                 }
                 Ok(BuildOutcome::Failed(failed)) => RoundEnd::Failed(failed.reason),
                 Err(error) => RoundEnd::Error(error),
             };
-            Round { number, varied, end }
+            Round { number, varied, end, room: kept }
         })
         .collect()
+}
+
+/// The names of outputs that are not what they were at first.
+fn differing(
+    first: &BTreeMap<String, BuiltOutput>,
+    again: &BTreeMap<String, BuiltOutput>,
+) -> impl Iterator<Item = String> {
+    let otherwise = |(name, output): &(&String, &BuiltOutput)| {
+        first.get(*name).is_some_and(|first| first.nar_hash != output.nar_hash)
+    };
+    again.iter().filter(otherwise).map(|(name, _)| name.clone())
 }
 
 /// The cores of a round: one, then twice as many as at first, then as many.

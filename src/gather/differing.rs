@@ -12,14 +12,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::answers::{Answers, CacheAnswer};
 use super::diffoscope::Diffoscope;
-use super::tree::dump;
+use super::nar_download::NarFetchError;
+use super::tree::{TreeError, dump};
 use crate::check::difference::{Context, HostFact, explain};
-use crate::check::rebuild::{Claim, Contents, Contrast, Source, Standing};
+use crate::check::rebuild::{Claim, Contents, Contrast, Sides, Source, Standing};
 use crate::check::{Inconclusive, Reason};
 use crate::nix::hash::NarHash;
 use crate::nix::narinfo::NarInfo;
 use crate::nix::store_path::{StoreDir, StorePath};
-use crate::state::StateDir;
+use crate::state::{StateDir, StateError};
 
 /// The check that is inconclusive when diffoscope was asked for and gave no
 /// answer.
@@ -70,6 +71,27 @@ fn host_facts(cores: u32) -> Vec<HostFact> {
     .collect()
 }
 
+/// Why a NAR is not kept.
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    /// The cache does not serve what it claims.
+    #[error("{0}")]
+    Served(String),
+    /// The state directory does not take it.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// What we built cannot be read.
+    #[error(transparent)]
+    Tree(TreeError),
+}
+
+impl KeepError {
+    /// Whether we failed, not whoever serves the NAR.
+    const fn is_ours(&self) -> bool {
+        !matches!(self, Self::Served(_))
+    }
+}
+
 /// Explains differences. One at a time: each may hold hundreds of megabytes.
 pub struct Differing<'a> {
     /// What caches say and serve.
@@ -83,10 +105,33 @@ pub struct Differing<'a> {
     /// What else is to look into it.
     pub diffoscope: Option<Diffoscope>,
     /// Held while two NARs are compared.
-    pub turn: Mutex<()>,
+    turn: Mutex<()>,
+    /// Our own failures, each said once.
+    troubles: Mutex<BTreeMap<String, KeepError>>,
 }
 
-impl Differing<'_> {
+impl<'a> Differing<'a> {
+    /// Keeps NARs in `state`, and gets those that are claimed by `answers`.
+    #[must_use]
+    pub fn new(
+        answers: &'a Answers<'a>,
+        state: &'a StateDir,
+        store_dir: &'a StoreDir,
+        context: Context,
+        diffoscope: Option<Diffoscope>,
+    ) -> Self {
+        let (turn, troubles) = (Mutex::default(), Mutex::default());
+        Self { answers, state, store_dir, context, diffoscope, turn, troubles }
+    }
+
+    /// What went wrong on our side, such as a full disk. The comparisons that
+    /// are missing for it say so too.
+    #[must_use]
+    pub fn troubles(self) -> Vec<Box<dyn std::error::Error>> {
+        let troubles = self.troubles.into_inner().unwrap_or_else(PoisonError::into_inner);
+        troubles.into_values().map(|error| Box::new(error) as Box<dyn std::error::Error>).collect()
+    }
+
     /// Completes trusted claims of caches that differ from `ours`, the content
     /// of `tree`, with why they do. What a cache does not serve, or serves
     /// otherwise than it claims, is said instead. Gives what was asked for and
@@ -108,24 +153,11 @@ impl Differing<'_> {
             let contrast = known.unwrap_or_else(|| {
                 let kept = self.claimed(claim).and_then(|claimed| {
                     if our_nar.is_none() {
-                        our_nar = Some(self.keep(|sink| {
-                            dump(tree, sink).map(drop).map_err(|error| error.to_string())
-                        })?);
+                        our_nar = Some(self.built(tree)?);
                     }
                     Ok((claimed, our_nar.clone().unwrap_or_default()))
                 });
-                match kept {
-                    Ok((claimed, ours)) => {
-                        self.contrast(&claim.path, claimed, ours, &mut unanswered)
-                    }
-                    Err(why) => {
-                        if self.diffoscope.is_some() {
-                            let subject = &claim.path;
-                            unanswered.push(self.silent(subject, Reason::Unreachable, &why));
-                        }
-                        Contrast::impossible(why)
-                    }
-                }
+                self.contrast(&claim.path, kept, Sides::default(), &mut unanswered)
             });
             if let (Some(hash), Ok(_)) = (hash, &contrast.explained) {
                 seen.insert(hash, contrast.clone());
@@ -133,6 +165,21 @@ impl Differing<'_> {
             claim.contrast.push(contrast);
         }
         unanswered
+    }
+
+    /// Why the output at `path` of our first build, the tree `first`, is not
+    /// what the round `later` gave, the tree `second`. What was asked for and
+    /// got no answer is added to `unanswered`.
+    #[must_use]
+    pub fn rounds(
+        &self,
+        path: &StorePath,
+        first: &Path,
+        (later, second): (u32, &Path),
+        unanswered: &mut Vec<Inconclusive>,
+    ) -> Contrast {
+        let kept = self.built(first).and_then(|first| Ok((first, self.built(second)?)));
+        self.contrast(path, kept, Sides::rounds(later), unanswered)
     }
 
     fn silent(&self, path: &StorePath, reason: Reason, why: &str) -> Inconclusive {
@@ -144,43 +191,72 @@ impl Differing<'_> {
         }
     }
 
-    /// Compares two NARs that are kept.
+    /// Compares two NARs that are kept, or says why they are not.
     fn contrast(
         &self,
         path: &StorePath,
-        claimed: PathBuf,
-        ours: PathBuf,
+        kept: Result<(PathBuf, PathBuf), KeepError>,
+        sides: Sides,
         unanswered: &mut Vec<Inconclusive>,
     ) -> Contrast {
+        let (first, second) = match kept {
+            Ok(kept) => kept,
+            Err(error) => {
+                let why = error.to_string();
+                let reason =
+                    if error.is_ours() { Reason::Environment } else { Reason::Unreachable };
+                if self.diffoscope.is_some() {
+                    unanswered.push(self.silent(path, reason, &why));
+                }
+                if error.is_ours() {
+                    let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+                    troubles.entry(why.clone()).or_insert(error);
+                }
+                return Contrast { sides, ..Contrast::impossible(why) };
+            }
+        };
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let open = |path: &Path| {
             let file = File::open(path).map(BufReader::new);
             file.map_err(|error| format!("cannot open '{}': {error}", path.display()))
         };
-        let explained = open(&claimed).and_then(|claimed| {
-            explain(claimed, open(&ours)?, &self.context)
+        let explained = open(&first).and_then(|first| {
+            explain(first, open(&second)?, &self.context)
                 .map_err(|error| format!("{error}: {}", error.source))
         });
         drop(turn);
-        let mut written = Vec::new();
-        if let Some(diffoscope) = &self.diffoscope {
-            match diffoscope.compare(self.state, path, &claimed, &ours) {
-                Ok(files) => written = files,
+        let mut diffoscope = Vec::new();
+        if let Some(program) = &self.diffoscope {
+            match program.compare(self.state, path, &first, &second) {
+                Ok(files) => diffoscope = files,
                 Err(error) => {
                     unanswered.push(self.silent(path, error.reason(), &error.to_string()));
                 }
             }
         }
-        Contrast { explained, claimed_nar: Some(claimed), our_nar: Some(ours), diffoscope: written }
+        let (first_nar, second_nar) = (Some(first), Some(second));
+        Contrast { sides, explained, first_nar, second_nar, diffoscope }
     }
 
     /// The claimed NAR, fetched and proven to be what is claimed.
-    fn claimed(&self, claim: &Claim) -> Result<PathBuf, String> {
-        let (cache, narinfo) = self.served(claim).ok_or("nobody serves the claimed content")?;
-        self.keep(|sink| {
-            let url = self.answers.cache(cache).ok_or("the cache is not known")?;
-            let downloaded = self.answers.client().download_nar(url, &narinfo, sink);
-            downloaded.map(drop).map_err(|error| error.to_string())
+    fn claimed(&self, claim: &Claim) -> Result<PathBuf, KeepError> {
+        let served = |why: &str| KeepError::Served(why.to_owned());
+        let (cache, narinfo) =
+            self.served(claim).ok_or_else(|| served("nobody serves the claimed content"))?;
+        let url = self.answers.cache(cache).ok_or_else(|| served("the cache is not known"))?;
+        self.keep(|sink, room| match self.answers.client().download_nar(url, &narinfo, sink) {
+            Ok(_) => Ok(()),
+            Err(NarFetchError::Sink(source)) => Err(StateError::written(room, source).into()),
+            Err(error) => Err(KeepError::Served(error.to_string())),
+        })
+    }
+
+    /// The NAR of a tree that we built.
+    fn built(&self, tree: &Path) -> Result<PathBuf, KeepError> {
+        self.keep(|sink, room| match dump(tree, sink) {
+            Ok(_) => Ok(()),
+            Err(TreeError::Sink(source)) => Err(StateError::written(room, source).into()),
+            Err(error) => Err(KeepError::Tree(error)),
         })
     }
 
@@ -195,19 +271,21 @@ impl Differing<'_> {
         }
     }
 
-    /// Keeps what `write` writes, and says where.
+    /// Keeps what `write` writes, and says where. `write` is told the room, to
+    /// name it if it cannot be written to.
     fn keep(
         &self,
-        write: impl FnOnce(&mut dyn Write) -> Result<(), String>,
-    ) -> Result<PathBuf, String> {
-        let said = |error: std::io::Error| error.to_string();
-        let mut file = self.state.download().map_err(|error| error.to_string())?;
+        write: impl FnOnce(&mut dyn Write, &Path) -> Result<(), KeepError>,
+    ) -> Result<PathBuf, KeepError> {
+        let mut file = self.state.download()?;
+        let room = file.path().parent().unwrap_or_else(|| self.state.root()).to_owned();
+        let failed = |source| StateError::written(&room, source);
         let mut sink = BufWriter::new(file.as_file_mut());
-        write(&mut sink)?;
-        sink.flush().map_err(said)?;
-        drop(sink);
-        file.as_file_mut().seek(SeekFrom::Start(0)).map_err(said)?;
-        let kept = self.state.nars().adopt(file).map_err(|error| error.to_string())?;
-        Ok(kept.path)
+        write(&mut sink, &room)?;
+        sink.flush().map_err(failed)?;
+        // What was not written shall not be tried again when it is dropped.
+        drop(sink.into_parts());
+        file.as_file_mut().seek(SeekFrom::Start(0)).map_err(failed)?;
+        Ok(self.state.nars().adopt(file)?.path)
     }
 }

@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::text::escape_bytes;
 use super::view::Section;
 use crate::check::difference::{ByteDifference, Class, EntryDifference, Explanation, Item};
-use crate::check::rebuild::{Claim, Contrast};
+use crate::check::rebuild::facts::OutputFacts;
+use crate::check::rebuild::{Contrast, Sides};
 
 /// Entries of one output whose bytes are shown to people.
 const SHOWN_ENTRIES: usize = 3;
@@ -197,13 +198,18 @@ fn visible(bytes: &[u8]) -> String {
 }
 
 /// The bytes around the first difference in the first files of an output, if
-/// it differs in files.
+/// it differs in files from what is claimed or, where nobody claims otherwise,
+/// from round to round.
 #[must_use]
-pub fn section(output: &str, claims: &[Claim]) -> Option<Section> {
-    let contrasts = claims.iter().flat_map(|claim| &claim.contrast);
-    let mut explanations = contrasts.filter_map(|contrast| contrast.explained.as_ref().ok());
-    let lines = excerpts(explanations.next()?);
-    let title = format!("Where {output} differs first, claimed (-) and ours (+)");
+pub fn section(name: &str, output: &OutputFacts) -> Option<Section> {
+    let claimed = output.claims.iter().flat_map(|claim| &claim.contrast);
+    let rounds = output.unlike.iter().map(|unlike| &unlike.contrast);
+    let mut contrasts = claimed
+        .chain(rounds)
+        .filter_map(|contrast| Some((&contrast.sides, contrast.explained.as_ref().ok()?)));
+    let (Sides { first, second }, explanation) = contrasts.next()?;
+    let lines = excerpts(explanation);
+    let title = format!("Where {name} differs first, {first} (-) and {second} (+)");
     (!lines.is_empty()).then_some(Section::Lines { title, lines })
 }
 

@@ -18,6 +18,10 @@ const INDENT: usize = 2;
 /// one open for every path.
 const SHOWN_SUBJECTS: usize = 20;
 
+/// Reasons for open questions that are listed; in a large closure every input
+/// that cannot be had has one of its own.
+const SHOWN_REASONS: usize = 25;
+
 /// Renders a sorted report.
 #[must_use]
 pub fn render(report: &Report, manner: &Manner) -> String {
@@ -118,6 +122,18 @@ const fn level_tone(level: Level) -> Tone {
         Level::Warning => Tone::Doubtful,
         Level::Error => Tone::Bad,
     }
+}
+
+/// Keeps the reasons that leave the most open, as many as are shown, and counts
+/// what is open for the others.
+fn most_telling<K: Ord + Clone, S>(by_reason: &mut BTreeMap<K, Vec<S>>) -> usize {
+    let mut counts: Vec<(std::cmp::Reverse<usize>, K)> = by_reason
+        .iter()
+        .map(|(key, subjects)| (std::cmp::Reverse(subjects.len()), key.clone()))
+        .collect();
+    counts.sort();
+    let others = counts.into_iter().skip(SHOWN_REASONS);
+    others.filter_map(|(_, key)| by_reason.remove(&key)).map(|subjects| subjects.len()).sum()
 }
 
 /// Lines that grow.
@@ -243,6 +259,7 @@ impl Page {
             let key = (one.check.as_str(), one.reason.name(), one.detail.as_str());
             by_reason.entry(key).or_default().push(&one.subject);
         }
+        let left_out = most_telling(&mut by_reason);
         for ((check, reason, detail), subjects) in by_reason {
             for subject in subjects.iter().take(SHOWN_SUBJECTS) {
                 self.marked(Tone::Doubtful, &printable(subject));
@@ -253,6 +270,12 @@ impl Page {
             }
             let text = format!("{} ({reason}): {}", printable(check), printable(detail));
             self.indented(2 * INDENT, Tone::Plain, &text);
+        }
+        if left_out > 0 {
+            let text = format!(
+                "and {left_out} more without an answer, for other reasons (--format json lists all)"
+            );
+            self.marked(Tone::Doubtful, &text);
         }
     }
 

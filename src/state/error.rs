@@ -67,6 +67,12 @@ pub enum StateError {
 }
 
 impl StateError {
+    /// That what was written to a room of the state directory did not get there.
+    #[must_use]
+    pub fn written(room: &Path, source: io::Error) -> Self {
+        Self::io("write a file in", room, source)
+    }
+
     /// What the system refused, a full disk told apart.
     pub(super) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();

@@ -158,52 +158,18 @@ fn count(length: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::claim::{Claim, Contents, Source, Standing};
-    use super::super::facts::{OutputFacts, Production};
+    use super::super::fixture::{built, path, trusted};
     use super::super::verdicts::verdicts;
     use super::*;
-    use crate::nix::hash::NarHash;
     use crate::nix::store_path::StoreDir;
-
-    fn path(name: &str) -> StorePath {
-        StorePath::new([7; 20], name).unwrap()
-    }
-
-    fn contents(seed: u8) -> Contents {
-        Contents {
-            nar_hash: NarHash::from_digest([seed; 32]),
-            nar_size: 96,
-            references: BTreeSet::new(),
-        }
-    }
 
     /// A derivation that reads others; what is claimed is 1, or nothing.
     fn node(name: &str, ours: u8, claimed: bool, reads: &[&str]) -> DerivationFacts {
-        let claim = Claim {
-            source: Source::Cache("file:///c".into()),
-            contrast: Vec::new(),
-            path: path(name),
-            contents: Some(contents(1)),
-            standing: Standing::Trusted { keys: vec!["k-1".into()] },
-        };
+        let claims = claimed.then(|| trusted(name, 1)).into_iter().collect();
         DerivationFacts {
-            drv_path: path(&format!("{name}.drv")),
-            system: String::new(),
             role: if name.starts_with("top") { Role::Target } else { Role::Member },
-            basis: Basis::Claims,
-            built_on: BTreeSet::new(),
             reads: reads.iter().map(|name| path(&format!("{name}.drv"))).collect(),
-            production: Production::Built,
-
-            rounds: Vec::new(),
-            outputs: vec![OutputFacts {
-                name: "out".into(),
-                path: Some(path(name)),
-                ours: Some(contents(ours)),
-                ca: None,
-                claims: if claimed { vec![claim] } else { Vec::new() },
-            }],
-            chain: None,
+            ..built(name, ours, claims)
         }
     }
 

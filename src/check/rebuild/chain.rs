@@ -75,52 +75,16 @@ pub fn output_chain(derivation: &DerivationFacts, output: &OutputFacts) -> Chain
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use super::super::claim::{Claim, Contents, Source, Standing};
     use super::super::facts::{ChainBuild, Role};
-    use super::super::judge::Basis;
+    use super::super::fixture::{self, contents, path, trusted};
     use super::*;
     use crate::check::Reason;
-    use crate::nix::hash::NarHash;
-    use crate::nix::store_path::StorePath;
-
-    fn path(name: &str) -> StorePath {
-        StorePath::new([7; 20], name).unwrap()
-    }
-
-    fn contents(seed: u8) -> Contents {
-        Contents {
-            nar_hash: NarHash::from_digest([seed; 32]),
-            nar_size: 96,
-            references: BTreeSet::new(),
-        }
-    }
 
     /// Made `ours` on the claimed inputs, `again` on our own.
     fn built(claimed: Option<u8>, ours: u8, again: Option<Result<u8, Reason>>) -> DerivationFacts {
-        let claim = |seed| Claim {
-            source: Source::Cache("file:///c".into()),
-            contrast: Vec::new(),
-            path: path("x"),
-            contents: Some(contents(seed)),
-            standing: Standing::Trusted { keys: vec!["k-1".into()] },
-        };
+        let claims = claimed.map(|seed| trusted("x", seed)).into_iter().collect();
         DerivationFacts {
-            drv_path: path("x.drv"),
-            system: "x86_64-linux".into(),
             role: Role::Member,
-            basis: Basis::Claims,
-            built_on: BTreeSet::new(),
-            reads: BTreeSet::new(),
-            production: Production::Built,
-
-            rounds: Vec::new(),
-            outputs: vec![OutputFacts {
-                name: "out".into(),
-                path: Some(path("x")),
-                ours: Some(contents(ours)),
-                ca: None,
-                claims: claimed.map(claim).into_iter().collect(),
-            }],
             chain: again.map(|again| ChainBuild {
                 diverged: BTreeSet::from([path("input")]),
                 production: again.err().map_or(Production::Built, |reason| Production::Missing {
@@ -133,7 +97,9 @@ mod tests {
                     .map(|seed| ("out".to_owned(), (path("x"), contents(seed))))
                     .into_iter()
                     .collect::<BTreeMap<_, _>>(),
+                contrasts: BTreeMap::new(),
             }),
+            ..fixture::built("x", ours, claims)
         }
     }
 

@@ -8,15 +8,42 @@ use crate::check::difference::{Change, Clue, EntryDifference, Explanation, Item}
 /// Entries that a finding names; the facts have more of them.
 const SHOWN_ENTRIES: usize = 10;
 
-/// One claim's content beside ours.
+/// What the two are called that stand beside each other, as it follows on what
+/// is there: "a file in round 0".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sides {
+    /// The first.
+    pub first: String,
+    /// The second.
+    pub second: String,
+}
+
+impl Default for Sides {
+    /// What is claimed, and what we built.
+    fn default() -> Self {
+        Self { first: "claimed".to_owned(), second: "in ours".to_owned() }
+    }
+}
+
+impl Sides {
+    /// The first build and a later one.
+    #[must_use]
+    pub fn rounds(later: u32) -> Self {
+        Self { first: "in round 0".to_owned(), second: format!("in round {later}") }
+    }
+}
+
+/// One claim's content beside ours, or two builds of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contrast {
+    /// What is compared.
+    pub sides: Sides,
     /// How they differ, or why they could not be compared.
     pub explained: Result<Explanation, String>,
-    /// The claimed NAR, as a file of the state directory.
-    pub claimed_nar: Option<PathBuf>,
-    /// Ours.
-    pub our_nar: Option<PathBuf>,
+    /// The first NAR, as a file of the state directory.
+    pub first_nar: Option<PathBuf>,
+    /// The second.
+    pub second_nar: Option<PathBuf>,
     /// What diffoscope wrote, if it was asked for.
     pub diffoscope: Vec<PathBuf>,
 }
@@ -26,9 +53,10 @@ impl Contrast {
     #[must_use]
     pub fn impossible(why: impl Into<String>) -> Self {
         Self {
+            sides: Sides::default(),
             explained: Err(why.into()),
-            claimed_nar: None,
-            our_nar: None,
+            first_nar: None,
+            second_nar: None,
             diffoscope: Vec::new(),
         }
     }
@@ -49,7 +77,7 @@ impl Contrast {
             finding = finding.with("hint", class.hint());
         }
         for entry in explanation.entries.iter().take(SHOWN_ENTRIES) {
-            finding = finding.with("file", sentence(entry));
+            finding = finding.with("file", sentence(entry, &self.sides));
         }
         let shown = u64::try_from(SHOWN_ENTRIES).unwrap_or(u64::MAX);
         let unnamed = explanation.differing.saturating_sub(shown);
@@ -89,38 +117,40 @@ pub fn cause(explanation: &Explanation) -> Option<String> {
 
 /// One entry in one line: what is different, and the strongest clue.
 #[must_use]
-pub fn sentence(entry: &EntryDifference) -> String {
+pub fn sentence(entry: &EntryDifference, sides: &Sides) -> String {
     let place = match entry.path.as_slice() {
         [] => "the output itself".into(),
         path => String::from_utf8_lossy(path),
     };
-    let mut text = format!("{place}: {}", changes(entry));
+    let mut text = format!("{place}: {}", changes(entry, sides));
     if let Some(bytes) = &entry.bytes {
         text.push_str(&format!(", from byte {}", bytes.first_offset));
     }
     if let Some(clue) = entry.clues.first() {
-        text.push_str(&format!("; {}", clue_words(clue)));
+        text.push_str(&format!("; {}", clue_words(clue, sides)));
     }
     text
 }
 
 /// A clue in words: class, what it is, and both values.
 #[must_use]
-pub fn clue_words(clue: &Clue) -> String {
+pub fn clue_words(clue: &Clue, sides: &Sides) -> String {
     let Clue { class, what, place, claimed, ours, .. } = clue;
     let mut text = format!("{}: {what}", class.id());
     if !place.is_empty() {
         text.push_str(&format!(" in {place}"));
     }
     if !(claimed.is_empty() && ours.is_empty()) {
-        text.push_str(&format!(", '{claimed}' claimed, ours '{ours}'"));
+        let Sides { first, second } = sides;
+        text.push_str(&format!(", '{claimed}' {first}, '{ours}' {second}"));
     }
     text
 }
 
 /// In what an entry differs, in words.
 #[must_use]
-pub fn changes(entry: &EntryDifference) -> String {
+pub fn changes(entry: &EntryDifference, sides: &Sides) -> String {
+    let Sides { first, second } = sides;
     let EntryDifference { claimed, ours, .. } = entry;
     let kind = |item: &Option<Item>| item.as_ref().map_or("nothing", Item::kind);
     let executable = |item: &Option<Item>| match item {
@@ -136,17 +166,17 @@ pub fn changes(entry: &EntryDifference) -> String {
         _ => String::new(),
     };
     let words = |change: &Change| match change {
-        Change::OnlyClaimed => format!("a {} claimed, not in ours", kind(claimed)),
-        Change::OnlyOurs => format!("a {} of ours, not claimed", kind(ours)),
-        Change::Kind => format!("a {} claimed, a {} in ours", kind(claimed), kind(ours)),
+        Change::OnlyClaimed => format!("a {} {first}, not {second}", kind(claimed)),
+        Change::OnlyOurs => format!("a {} {second}, not {first}", kind(ours)),
+        Change::Kind => format!("a {} {first}, a {} {second}", kind(claimed), kind(ours)),
         Change::Executable => {
-            format!("{} claimed, {} in ours", executable(claimed), executable(ours))
+            format!("{} {first}, {} {second}", executable(claimed), executable(ours))
         }
         Change::Target => {
-            format!("a link to '{}' claimed, to '{}' in ours", target(claimed), target(ours))
+            format!("a link to '{}' {first}, to '{}' {second}", target(claimed), target(ours))
         }
         Change::Contents => {
-            format!("other contents ({} bytes claimed, ours {})", size(claimed), size(ours))
+            format!("other contents ({} bytes {first}, {} {second})", size(claimed), size(ours))
         }
     };
     entry.changes.iter().map(words).collect::<Vec<_>>().join("; ")
@@ -189,8 +219,8 @@ mod tests {
         assert_eq!(told[1].0, "hint");
         assert_eq!(
             told[2].1,
-            "d: other contents (14 bytes claimed, ours 14), from byte 11; timestamp: date in text, \
-             '2026-11-12' claimed, ours '2026-11-22'"
+            "d: other contents (14 bytes claimed, 14 in ours), from byte 11; timestamp: date in \
+             text, '2026-11-12' claimed, '2026-11-22' in ours"
         );
     }
 

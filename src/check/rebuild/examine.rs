@@ -1,6 +1,7 @@
 //! From what a rebuild found out to its outcomes.
 
 use super::facts::{DerivationFacts, Production, Rebuild, Role};
+use super::rounds::STABLE;
 use super::siblings::mixed;
 use super::verdicts::{OutputVerdict, REPRODUCES, verdicts};
 use crate::check::{Coverage, Examination, Inconclusive, NotRun, Reason, Subject, Verdict};
@@ -54,6 +55,7 @@ pub fn examine(rebuild: &Rebuild, store_dir: &StoreDir, local_store_asked: bool)
             });
         }
     }
+    coverage.not_run.extend(never_repeated(rebuild));
     if rebuild.fetchers > 0 {
         coverage.not_run.push(NotRun {
             check: format!(
@@ -94,7 +96,20 @@ fn examine_rounds(judged: &OutputVerdict<'_>, examination: &mut Examination) {
         Some(open) => coverage.inconclusive.push(open),
         None => coverage.answered += 1,
     }
-    examination.findings.extend(stability.finding(&judged.id, &judged.output.claims));
+    examination.findings.extend(stability.finding(&judged.id, judged.output));
+}
+
+/// The fixed outputs that rounds were asked of and that nobody built even once.
+fn never_repeated(rebuild: &Rebuild) -> Option<NotRun> {
+    let obtained = |facts: &&DerivationFacts| {
+        facts.role != Role::Input && matches!(facts.production, Production::Obtained { .. })
+    };
+    let number = rebuild.derivations.iter().filter(obtained).count();
+    (rebuild.rounds > 1 && number > 0).then(|| NotRun {
+        check: format!("{STABLE}, of {number} fixed outputs"),
+        because: "they were got by their hash, which says what they are; nothing was built"
+            .to_owned(),
+    })
 }
 
 /// A count as reports carry it.
@@ -106,56 +121,22 @@ fn count(length: usize) -> u64 {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::claim::{Claim, Contents, Source, Standing};
-    use super::super::facts::{DerivationFacts, Origin, OutputFacts, Production, Role};
-    use super::super::judge::Basis;
+    use super::super::claim::{Claim, Standing};
+    use super::super::facts::Origin;
+    use super::super::fixture::{self, built, path};
     use super::*;
-    use crate::check::{Inconclusive, Level, Reason, Verdict};
-    use crate::nix::hash::NarHash;
-    use crate::nix::store_path::StorePath;
-
-    fn path(name: &str) -> StorePath {
-        StorePath::new([7; 20], name).unwrap()
-    }
-
-    fn contents(seed: u8) -> Contents {
-        Contents {
-            nar_hash: NarHash::from_digest([seed; 32]),
-            nar_size: 96,
-            references: BTreeSet::new(),
-        }
-    }
+    use crate::check::Level;
 
     fn trusted(seed: u8) -> Claim {
-        Claim {
-            source: Source::Cache("file:///c".into()),
-            contrast: Vec::new(),
-            path: path("x"),
-            contents: Some(contents(seed)),
-            standing: Standing::Trusted { keys: vec!["k-1".into()] },
-        }
+        fixture::trusted("x", seed)
     }
 
     fn derivation(role: Role, production: Production, claims: Vec<Claim>) -> DerivationFacts {
-        let ours = (production == Production::Built).then(|| contents(1));
-        DerivationFacts {
-            drv_path: path("x.drv"),
-            system: "x86_64-linux".into(),
-            role,
-            basis: Basis::Claims,
-            built_on: BTreeSet::new(),
-            reads: BTreeSet::new(),
-            chain: None,
-            production,
-            rounds: Vec::new(),
-            outputs: vec![OutputFacts {
-                name: "out".into(),
-                path: Some(path("x")),
-                ours,
-                ca: None,
-                claims,
-            }],
+        let mut made = built("x", 1, claims);
+        if production != Production::Built {
+            made.outputs.iter_mut().for_each(|output| output.ours = None);
         }
+        DerivationFacts { role, production, ..made }
     }
 
     fn verdict(derivations: Vec<DerivationFacts>) -> (Verdict, Examination) {
@@ -235,6 +216,21 @@ mod tests {
             unknown.drv_path = path("unknown.drv");
             unknown.outputs.clear();
             assert_eq!(verdict(vec![good(), unknown]).0, wanted, "{role:?}");
+        }
+    }
+
+    #[test]
+    fn rounds_of_what_is_only_fetched_are_not_run() {
+        let origin = Origin::FixedByHash { from: "file:///c".into() };
+        let production = Production::Obtained { origin };
+        let fixed = derivation(Role::Target, production, vec![]);
+        for (rounds, role, wanted) in
+            [(1, Role::Target, 0), (2, Role::Input, 0), (2, Role::Target, 1), (3, Role::Member, 1)]
+        {
+            let derivations = vec![DerivationFacts { role, ..fixed.clone() }];
+            let rebuild = Rebuild { derivations, rounds, ..Rebuild::default() };
+            let examination = examine(&rebuild, &StoreDir::default(), true);
+            assert_eq!(examination.coverage.not_run.len(), wanted, "{rounds} {role:?}");
         }
     }
 

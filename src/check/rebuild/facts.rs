@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::canary::Canary;
 use super::claim::{Claim, Contents};
+use super::contrast::Contrast;
 use super::judge::Basis;
-use super::rounds::RoundFacts;
+use super::rounds::{RoundFacts, Unlike};
 use crate::check::{Finding, Inconclusive, Reason};
 use crate::nix::store_path::StorePath;
 
@@ -40,6 +41,8 @@ pub struct Rebuild {
     pub fetchers: u64,
     /// Whether this run saw what was put before it.
     pub canary: Option<Canary>,
+    /// How often each target was to be built; 0 and 1 are once.
+    pub rounds: u32,
 }
 
 /// A random sample of a closure.
@@ -136,6 +139,26 @@ pub struct DerivationFacts {
     pub chain: Option<ChainBuild>,
 }
 
+impl DerivationFacts {
+    /// A target that was built once and is judged by what is claimed of its
+    /// outputs' paths.
+    #[must_use]
+    pub fn target(drv_path: StorePath, outputs: Vec<OutputFacts>) -> Self {
+        Self {
+            drv_path,
+            system: String::new(),
+            role: Role::Target,
+            basis: Basis::Claims,
+            built_on: BTreeSet::new(),
+            reads: BTreeSet::new(),
+            production: Production::Built,
+            rounds: Vec::new(),
+            outputs,
+            chain: None,
+        }
+    }
+}
+
 /// The build of a derivation on our own chain of builds, where that leads to
 /// other inputs than those claimed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,6 +169,8 @@ pub struct ChainBuild {
     pub production: Production,
     /// What it made, by output: the path and what is there.
     pub outputs: BTreeMap<String, (StorePath, Contents)>,
+    /// Those outputs beside what trusted keys claim, where they differ.
+    pub contrasts: BTreeMap<String, Contrast>,
 }
 
 /// How a derivation's outputs came about, or why they did not.
@@ -182,6 +207,9 @@ pub struct OutputFacts {
     pub ca: Option<String>,
     /// What caches and the local store claim.
     pub claims: Vec<Claim>,
+    /// With rounds: our first build beside the first one that gave something
+    /// else.
+    pub unlike: Option<Unlike>,
 }
 
 /// Why a store object may be used as an input.

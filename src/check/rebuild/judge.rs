@@ -191,36 +191,15 @@ pub fn forgeries(path: &str, claims: &[Claim]) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use super::super::claim::Source;
+    use super::super::fixture::{self, contents, path};
     use super::*;
-    use crate::nix::hash::NarHash;
 
-    fn contents(seed: u8) -> Contents {
-        Contents {
-            nar_hash: NarHash::from_digest([seed; 32]),
-            nar_size: 96,
-            references: BTreeSet::new(),
-        }
-    }
-
-    fn path(seed: u8) -> StorePath {
-        StorePath::new([seed; 20], "x").unwrap()
+    fn trusted(seed: u8) -> Claim {
+        fixture::trusted("x", seed)
     }
 
     fn claim(seed: u8, standing: Standing) -> Claim {
-        Claim {
-            source: Source::Cache("file:///c".into()),
-            contrast: Vec::new(),
-            path: path(0),
-            contents: Some(contents(seed)),
-            standing,
-        }
-    }
-
-    fn trusted(seed: u8) -> Claim {
-        claim(seed, Standing::Trusted { keys: vec!["k-1".into()] })
+        Claim { standing, ..trusted(seed) }
     }
 
     fn forged(seed: u8) -> Claim {
@@ -236,7 +215,7 @@ mod tests {
     }
 
     fn status(basis: Basis, claims: &[Claim]) -> OutputStatus {
-        judge("/nix/store/x", &path(0), &contents(1), basis, claims).status
+        judge("/nix/store/x", &path("x"), &contents(1), basis, claims).status
     }
 
     #[test]
@@ -273,7 +252,7 @@ mod tests {
     fn only_realisations_say_what_a_content_addressed_output_is() {
         let realisation = |standing| Claim { contents: None, ..claim(0, standing) };
         let signed = || Standing::Trusted { keys: vec!["k-1".into()] };
-        let elsewhere = Claim { path: path(9), ..realisation(signed()) };
+        let elsewhere = Claim { path: path("other"), ..realisation(signed()) };
         let unsigned = realisation(Standing::Untrusted { unknown_keys: vec![] });
         for (claims, wanted) in [
             (vec![trusted(1)], OutputStatus::NoReference),
@@ -290,15 +269,15 @@ mod tests {
     #[test]
     fn a_claim_about_another_path_differs() {
         let mut other = trusted(1);
-        other.path = path(9);
+        other.path = path("other");
         assert_eq!(status(Basis::Claims, &[other]), OutputStatus::Differs);
     }
 
     #[test]
     fn references_alone_can_differ() {
         let mut claim = trusted(1);
-        claim.contents.as_mut().unwrap().references.insert(path(7));
-        let judgement = judge("p", &path(0), &contents(1), Basis::Claims, &[claim]);
+        claim.contents.as_mut().unwrap().references.insert(path("y"));
+        let judgement = judge("p", &path("x"), &contents(1), Basis::Claims, &[claim]);
         assert_eq!(judgement.status, OutputStatus::Differs);
         assert!(judgement.findings[0].message.starts_with("References of our build"));
     }

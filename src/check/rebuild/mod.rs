@@ -14,6 +14,8 @@ pub mod claim;
 pub mod contrast;
 pub mod examine;
 pub mod facts;
+#[cfg(test)]
+pub mod fixture;
 pub mod judge;
 pub mod planned;
 pub mod rounds;
@@ -24,7 +26,7 @@ pub mod verdicts;
 
 pub use answer::{Answer, read_answer};
 pub use claim::{Claim, Contents, Difference, Source, Standing};
-pub use contrast::Contrast;
+pub use contrast::{Contrast, Sides};
 pub use examine::examine;
 pub use judge::{Basis, Judgement, OutputStatus, judge};
 pub use verdicts::{OutputVerdict, verdicts};

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::claim::{Claim, Contents, Standing};
+use super::claim::{Contents, Standing};
+use super::contrast::Contrast;
 use super::facts::{DerivationFacts, OutputFacts};
 use super::rules;
 use crate::check::{Finding, Inconclusive, Reason};
@@ -21,6 +22,16 @@ pub struct RoundFacts {
     pub varied: Vec<String>,
     /// Its outputs by name, or why there are none.
     pub outputs: Result<BTreeMap<String, Contents>, (Reason, String)>,
+}
+
+/// An output of the first build beside that of the first round that gave
+/// something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlike {
+    /// The round.
+    pub round: u32,
+    /// How the two differ.
+    pub contrast: Contrast,
 }
 
 /// Which rounds of one output gave the same.
@@ -108,9 +119,9 @@ impl Stability {
         })
     }
 
-    /// What is wrong with the output called `id`, which others claim `claims` of.
+    /// What is wrong with `output`, which is called `id`.
     #[must_use]
-    pub fn finding(&self, id: &str, claims: &[Claim]) -> Option<Finding> {
+    pub fn finding(&self, id: &str, output: &OutputFacts) -> Option<Finding> {
         if self.is_stable() {
             return None;
         }
@@ -118,7 +129,7 @@ impl Stability {
         for (contents, rounds) in &self.results {
             finding = finding.with(format!("NarHash of {}", list(rounds)), contents.nar_hash);
         }
-        for claim in claims {
+        for claim in &output.claims {
             let (Standing::Trusted { .. }, Some(claimed)) = (&claim.standing, &claim.contents)
             else {
                 continue;
@@ -130,40 +141,25 @@ impl Stability {
             );
             finding = finding.with(format!("claim of {}", claim.source), said);
         }
-        Some(finding)
+        Some(match &output.unlike {
+            Some(unlike) => unlike.contrast.tell(finding),
+            None => finding,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::claim::Source;
     use super::super::examine::examine as examine_all;
-    use super::super::facts::{Production, Rebuild, Role};
-    use super::super::judge::Basis;
+    use super::super::facts::Rebuild;
+    use super::super::fixture::{built, contents, trusted};
     use super::*;
     use crate::check::{Examination, Level, Verdict};
-    use crate::nix::hash::NarHash;
-    use crate::nix::store_path::{StoreDir, StorePath};
-    use std::collections::BTreeSet;
-
-    fn contents(seed: u8) -> Contents {
-        Contents {
-            nar_hash: NarHash::from_digest([seed; 32]),
-            nar_size: 96,
-            references: BTreeSet::new(),
-        }
-    }
+    use crate::nix::store_path::StoreDir;
 
     /// A target whose builds gave `rounds` (0 is a failed one), claimed as `claim`.
     fn judged(rounds: &[u8], claim: Option<u8>) -> (Examination, Verdict) {
-        let path = StorePath::new([7; 20], "x").unwrap();
-        let claims = claim.map(|seed| Claim {
-            source: Source::Cache("file:///c".into()),
-            contrast: Vec::new(),
-            path: path.clone(),
-            contents: Some(contents(seed)),
-            standing: Standing::Trusted { keys: vec!["k-1".into()] },
-        });
+        let claims = claim.map(|seed| trusted("x", seed)).into_iter().collect();
         let repeated = rounds.iter().enumerate().skip(1).map(|(round, seed)| RoundFacts {
             round: round.try_into().unwrap(),
             varied: Vec::new(),
@@ -173,24 +169,8 @@ mod tests {
                 Ok(BTreeMap::from([("out".to_owned(), contents(*seed))]))
             },
         });
-        let derivation = DerivationFacts {
-            drv_path: StorePath::new([8; 20], "x.drv").unwrap(),
-            system: "x86_64-linux".into(),
-            role: Role::Target,
-            basis: Basis::Claims,
-            built_on: BTreeSet::new(),
-            reads: BTreeSet::new(),
-            chain: None,
-            production: Production::Built,
-            rounds: repeated.collect(),
-            outputs: vec![OutputFacts {
-                name: "out".into(),
-                path: Some(path),
-                ours: Some(contents(rounds[0])),
-                ca: None,
-                claims: claims.into_iter().collect(),
-            }],
-        };
+        let derivation =
+            DerivationFacts { rounds: repeated.collect(), ..built("x", rounds[0], claims) };
         let rebuild = Rebuild { derivations: vec![derivation], ..Rebuild::default() };
         let examination = examine_all(&rebuild, &StoreDir::default(), true);
         let verdict = examination.verdict(Level::Error);

@@ -44,52 +44,16 @@ impl SampleResult {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use super::super::claim::{Claim, Contents, Source, Standing};
-    use super::super::facts::{DerivationFacts, OutputFacts, Production, Rebuild, Role};
-    use super::super::judge::Basis;
+    use super::super::facts::{DerivationFacts, Rebuild, Role};
+    use super::super::fixture::{built, trusted};
     use super::super::verdicts::verdicts;
     use super::*;
-    use crate::nix::hash::NarHash;
     use crate::nix::store_path::StoreDir;
 
-    fn contents(seed: u8) -> Contents {
-        Contents {
-            nar_hash: NarHash::from_digest([seed; 32]),
-            nar_size: 96,
-            references: BTreeSet::new(),
-        }
-    }
-
     fn drawn(number: u8, claimed: Option<u8>) -> DerivationFacts {
-        let path = StorePath::new([number; 20], "x").unwrap();
-        let claim = |seed| Claim {
-            source: Source::Cache("file:///c".into()),
-            contrast: Vec::new(),
-            path: path.clone(),
-            contents: Some(contents(seed)),
-            standing: Standing::Trusted { keys: vec!["k-1".into()] },
-        };
-        DerivationFacts {
-            drv_path: StorePath::new([number; 20], "x.drv").unwrap(),
-            system: String::new(),
-            role: Role::Member,
-            basis: Basis::Claims,
-            built_on: BTreeSet::new(),
-            reads: BTreeSet::new(),
-            production: Production::Built,
-
-            rounds: Vec::new(),
-            outputs: vec![OutputFacts {
-                name: "out".into(),
-                path: Some(path.clone()),
-                ours: Some(contents(1)),
-                ca: None,
-                claims: claimed.map(claim).into_iter().collect(),
-            }],
-            chain: None,
-        }
+        let name = format!("x{number}");
+        let claims = claimed.map(|seed| trusted(&name, seed)).into_iter().collect();
+        DerivationFacts { role: Role::Member, ..built(&name, 1, claims) }
     }
 
     #[test]

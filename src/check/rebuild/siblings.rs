@@ -189,31 +189,18 @@ fn claimed_by_other<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::facts::{ChainBuild, Role};
-    use super::super::judge::Basis;
+    use super::super::facts::ChainBuild;
+    use super::super::fixture::{self, output, path, trusted};
     use super::*;
-    use crate::nix::hash::NarHash;
-
-    fn path(name: &str) -> StorePath {
-        StorePath::new([7; 20], name).unwrap()
-    }
 
     fn contents(seed: u8, references: &[&str]) -> Contents {
-        Contents {
-            nar_hash: NarHash::from_digest([seed; 32]),
-            nar_size: 96,
-            references: references.iter().map(|name| path(name)).collect(),
-        }
+        let references = references.iter().map(|name| path(name)).collect();
+        Contents { references, ..fixture::contents(seed) }
     }
 
     fn claim(name: &str, source: &str, contents: Contents) -> Claim {
-        Claim {
-            source: Source::Cache(source.into()),
-            contrast: Vec::new(),
-            path: path(name),
-            contents: Some(contents),
-            standing: Standing::Trusted { keys: vec!["k-1".into()] },
-        }
+        let source = Source::Cache(source.into());
+        Claim { source, contents: Some(contents), ..trusted(name, 0) }
     }
 
     /// An output, what we built of it, and what caches claim.
@@ -229,33 +216,21 @@ mod tests {
         let made = |name: &str, seed| {
             contents(seed, if leaning && name == "out" { &["lib"] } else { &[] })
         };
-        let outputs = outputs.iter().map(|(name, ours, claims)| OutputFacts {
-            name: (*name).into(),
-            path: Some(path(name)),
-            ours: Some(made(name, *ours)),
-            ca: None,
-            claims: claims.iter().map(|(at, seed)| claim(name, at, made(name, *seed))).collect(),
+        let outputs = outputs.iter().map(|(name, ours, claims)| {
+            let claims = claims.iter().map(|(at, seed)| claim(name, at, made(name, *seed)));
+            output(name, made(name, *ours), claims.collect())
         });
         DerivationFacts {
-            drv_path: path("x.drv"),
-            system: String::new(),
-            role: Role::Target,
-            basis: Basis::Claims,
-            built_on: BTreeSet::new(),
-            reads: BTreeSet::new(),
-            production: Production::Built,
-
-            rounds: Vec::new(),
-            outputs: outputs.collect(),
             chain: again.map(|again| ChainBuild {
                 diverged: BTreeSet::new(),
                 production: Production::Built,
-
                 outputs: again
                     .iter()
                     .map(|(name, seed)| ((*name).to_owned(), (path(name), made(name, *seed))))
                     .collect(),
+                contrasts: BTreeMap::new(),
             }),
+            ..DerivationFacts::target(path("x.drv"), outputs.collect())
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::shelf::{Assembly, Shelf, lack};
-use crate::build::rounds::{self, Round};
+use crate::build::rounds::{self, First, Round};
 use crate::build::{
     BuildError, BuildJob, BuildOutcome, Built, BuiltOutput, Executor, Failed, FailureReason,
     Limits, Surroundings, World, schedule,
@@ -164,7 +164,8 @@ impl Builds<'_> {
         let mut done = self
             .try_build(drv_path, needs, shared)
             .unwrap_or_else(|lack| Done::missing(lack.reason, lack.detail));
-        if !read && !done.outputs.values().any(self.looked_at) {
+        let unstable = done.rounds.iter().any(|round| round.room.is_some());
+        if !read && !unstable && !done.outputs.values().any(self.looked_at) {
             // Nobody will read these outputs; a large run would fill the disk.
             done.room = None;
         }
@@ -220,8 +221,9 @@ impl Builds<'_> {
             self.assembly().job(drv_path, &shared.shelf)?
         };
         let mut done = self.perform(&job);
-        if let Some(first) = done.run.duration.filter(|_| (self.repeated)(drv_path)) {
+        if let Some(duration) = done.run.duration.filter(|_| (self.repeated)(drv_path)) {
             let item = self.progress.item(drv_path.name());
+            let first = First { outputs: &done.outputs, duration };
             done.rounds = rounds::repeat(self.executor, &job, first, self.settings.rounds);
             drop(item);
         }

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::Environment;
 use super::builds::BuildSettings;
+use super::shelf::contents;
 use crate::build::specimen::{Specimen, Specimens, TEXT};
 use crate::build::{BuildJob, BuildOutcome, Built, Executor};
 use crate::check::Examination;
 use crate::check::rebuild::canary::Canary;
-use crate::check::rebuild::facts::{DerivationFacts, OutputFacts, Production, Rebuild, Role};
-use crate::check::rebuild::{Basis, Contents};
+use crate::check::rebuild::facts::{DerivationFacts, OutputFacts, Rebuild};
 use crate::gather::answers::Answers;
 use crate::gather::cache::CacheClient;
 use crate::gather::claims::{self, Ids};
@@ -121,27 +121,18 @@ impl Trial<'_> {
         let output = only(built)?;
         let claims =
             claims::collect(Some(&output.path), &Ids::default(), answers, cache.keys(), None);
+        let outputs = vec![OutputFacts {
+            name: OUT.to_owned(),
+            path: Some(output.path.clone()),
+            ours: Some(contents(output)),
+            ca: None,
+            claims: claims.claims,
+            unlike: None,
+        }];
+        let system = String::from_utf8_lossy(&specimen.derivation.platform).into_owned();
         Ok(DerivationFacts {
-            drv_path: specimen.drv_path.clone(),
-            system: String::from_utf8_lossy(&specimen.derivation.platform).into_owned(),
-            role: Role::Target,
-            basis: Basis::Claims,
-            built_on: BTreeSet::new(),
-            reads: BTreeSet::new(),
-            chain: None,
-            production: Production::Built,
-            rounds: Vec::new(),
-            outputs: vec![OutputFacts {
-                name: OUT.to_owned(),
-                path: Some(output.path.clone()),
-                ours: Some(Contents {
-                    nar_hash: output.nar_hash,
-                    nar_size: output.nar_size,
-                    references: output.references.clone(),
-                }),
-                ca: None,
-                claims: claims.claims,
-            }],
+            system,
+            ..DerivationFacts::target(specimen.drv_path.clone(), outputs)
         })
     }
 }
@@ -184,6 +175,7 @@ mod tests {
     use crate::build::limits::{Held, Mechanism};
     use crate::build::{BuildError, BuiltOutput, Limits, LogFile, RootKind, Surroundings, World};
     use crate::check::rebuild::examine;
+    use crate::check::rebuild::fixture;
     use crate::check::{Level, Verdict};
     use crate::gather::credentials::Netrc;
     use crate::gather::http::{HttpClient, HttpOptions};
@@ -337,38 +329,8 @@ mod tests {
 
         // What such a run calls reproduced does not pass.
         let target = |canary| {
-            let contents = Contents {
-                nar_hash: crate::nix::hash::NarHash::from_digest([1; 32]),
-                nar_size: 96,
-                references: BTreeSet::new(),
-            };
-            let path = StorePath::new([7; 20], "x").unwrap();
-            let claim = crate::check::rebuild::Claim {
-                source: crate::check::rebuild::Source::Cache("file:///c".into()),
-                path: path.clone(),
-                contents: Some(contents.clone()),
-                standing: crate::check::rebuild::Standing::Trusted { keys: vec!["k-1".into()] },
-                contrast: Vec::new(),
-            };
-            let derivation = DerivationFacts {
-                drv_path: StorePath::new([8; 20], "x.drv").unwrap(),
-                system: String::new(),
-                role: Role::Target,
-                basis: Basis::Claims,
-                built_on: BTreeSet::new(),
-                reads: BTreeSet::new(),
-                chain: None,
-                production: Production::Built,
-                rounds: Vec::new(),
-                outputs: vec![OutputFacts {
-                    name: OUT.to_owned(),
-                    path: Some(path),
-                    ours: Some(contents),
-                    ca: None,
-                    claims: vec![claim],
-                }],
-            };
-            let rebuild = Rebuild { derivations: vec![derivation], canary, ..Rebuild::default() };
+            let derivations = vec![fixture::built("x", 1, vec![fixture::trusted("x", 1)])];
+            let rebuild = Rebuild { derivations, canary, ..Rebuild::default() };
             honest(&rebuild)
         };
         let held = target(Some(tried(Fake::Honest, &honest)));

@@ -20,7 +20,6 @@ mod shelf;
 mod targets;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 
 pub(super) use self::builds::BuildSettings;
 pub(super) use self::canary::{Trial, nonce};
@@ -184,14 +183,8 @@ pub fn run(
         let path = environment.variable("PATH");
         Diffoscope::new(path, root_kind.separates_owner())
     });
-    let differing = Differing {
-        answers: &answers,
-        state: &state,
-        store_dir: &store_dir,
-        context: differing::context(environment.now, settings.cores),
-        diffoscope,
-        turn: Mutex::new(()),
-    };
+    let context = differing::context(environment.now, settings.cores);
+    let differing = Differing::new(&answers, &state, &store_dir, context, diffoscope);
     let outcome = Outcome {
         graph: &graph,
         gathered: &gathered,
@@ -203,6 +196,7 @@ pub fn run(
     let mut rebuild =
         questions.install(|| outcome.facts(&targets.paths, &scope.wanted, &answers, &sources));
     rebuild.chained = chained;
+    rebuild.rounds = args.rounds;
     rebuild.sample = scope.sample;
     rebuild.fetchers = scope.fetchers;
     rebuild.world = settings.world.name.to_owned();
@@ -231,6 +225,8 @@ pub fn run(
     let first = done.values().filter_map(|done| done.trouble.as_ref());
     let second = again.values().filter_map(|again| again.trouble.as_ref());
     report.troubles.extend(first.chain(second).map(|error| Trouble::from_error(error)));
+    let kept = differing.troubles();
+    report.troubles.extend(kept.iter().map(|error| Trouble::from_error(error.as_ref())));
     report.troubles.extend(picture.and_then(|picture| picture.write(&rebuild, &store_dir)));
     report.run = run_facts(&done, executor.name(), &settings.limits);
     report.run.insert("differences".to_owned(), kept_differences(&rebuild));

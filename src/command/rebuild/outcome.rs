@@ -1,7 +1,7 @@
 //! What is known when the last build has ended, put together for judging.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
@@ -11,15 +11,17 @@ use super::builds::{Done, reason};
 use super::closure::nearest;
 use super::gathered::Gathered;
 use super::own_chain::Again;
+use super::shelf::contents;
 use crate::build::limits::Mechanism;
 use crate::build::rounds::{Round, RoundEnd};
 use crate::build::{BuiltOutput, Limits, RootKind};
 use crate::check::Reason;
 use crate::check::rebuild::facts::{
-    DerivationFacts, InputFacts, Origin, OutputFacts, Production, Rebuild, Role, SandboxFacts,
+    ChainBuild, DerivationFacts, InputFacts, Origin, OutputFacts, Production, Rebuild, Role,
+    SandboxFacts,
 };
-use crate::check::rebuild::rounds::RoundFacts;
-use crate::check::rebuild::{Basis, Contents};
+use crate::check::rebuild::rounds::{RoundFacts, Unlike};
+use crate::check::rebuild::{Basis, Claim, Contents, Contrast, Sides};
 use crate::gather::answers::Answers;
 use crate::gather::claims::{self, Ids};
 use crate::gather::differing::Differing;
@@ -109,22 +111,19 @@ impl Outcome<'_> {
         let floating = derivation.is_some_and(|derivation| derivation.kind() == Kind::FloatingCa);
         let mut production = done.map(|done| done.production.clone());
         let mut outputs = Vec::new();
+        let mut chain = BTreeMap::new();
         let mut collected = Vec::new();
         for name in derivation.into_iter().flat_map(|derivation| derivation.outputs.keys()) {
             let planned = checked.and_then(|checked| checked.outputs.get(name).cloned().flatten());
             let built = done.and_then(|done| done.outputs.get(name));
             let path = built.map(|built| built.path.clone()).or(planned);
-            let mut ours = built.map(|built| Contents {
-                nar_hash: built.nar_hash,
-                nar_size: built.nar_size,
-                references: built.references.clone(),
-            });
+            let mut ours = built.map(contents);
             let mut ca = built.and_then(|built| built.ca.as_ref().map(ToString::to_string));
             if production.is_none() || matches!(production, Some(Production::Obtained { .. })) {
                 // A fixed output, got by its hash.
-                let (got, contents, address) = self.obtained(path.as_ref());
+                let (got, known, address) = self.obtained(path.as_ref());
                 production = Some(got);
-                ours = contents;
+                ours = known;
                 ca = address;
             }
             let realisation = checked
@@ -141,11 +140,16 @@ impl Outcome<'_> {
                 sources.local.as_deref(),
             );
             let mut about = std::mem::take(&mut claims.claims);
-            if let (Some(built), Some(ours)) = (built, &ours) {
+            let mut unlike = None;
+            if let (Some(done), Some(built), Some(ours)) = (done, built, &ours) {
+                if let Some((made, tree)) = self.chained(drv_path, name) {
+                    chain.extend(self.chain_contrast(name, &about, made, tree, &mut claims));
+                }
                 let open = self.differing.explain(&mut about, ours, &built.host_path);
                 claims.unanswered.extend(open);
+                unlike = self.unlike(name, done, built, &mut claims);
             }
-            outputs.push(OutputFacts { name: name.clone(), path, ours, ca, claims: about });
+            outputs.push(OutputFacts { name: name.clone(), path, ours, ca, claims: about, unlike });
             collected.push(claims);
         }
         let facts = DerivationFacts {
@@ -156,7 +160,10 @@ impl Outcome<'_> {
             role: Role::Target,
             basis: derivation.map(basis).unwrap_or_default(),
             reads: BTreeSet::new(),
-            chain: self.again.get(drv_path).map(|again| again.facts.clone()),
+            chain: self
+                .again
+                .get(drv_path)
+                .map(|again| ChainBuild { contrasts: chain, ..again.facts.clone() }),
             built_on: done.map(|done| self.rebuilt(&done.inputs)).unwrap_or_default(),
             production: production.unwrap_or_else(|| Production::Missing {
                 reason: Reason::DerivationMissing,
@@ -169,6 +176,44 @@ impl Outcome<'_> {
             outputs,
         };
         (facts, collected)
+    }
+
+    /// An output that was built again on our own inputs and has to be looked at.
+    fn chained(&self, drv_path: &StorePath, name: &str) -> Option<(&Contents, &Path)> {
+        let again = self.again.get(drv_path)?;
+        let (_, made) = again.facts.outputs.get(name)?;
+        Some((made, again.trees.get(name)?))
+    }
+
+    /// The output called `name` of our own chain, `made`, beside what is claimed.
+    fn chain_contrast(
+        &self,
+        name: &str,
+        about: &[Claim],
+        made: &Contents,
+        tree: &Path,
+        claims: &mut claims::Claims,
+    ) -> Option<(String, Contrast)> {
+        let mut about = about.to_vec();
+        claims.unanswered.extend(self.differing.explain(&mut about, made, tree));
+        let contrast = about.into_iter().flat_map(|claim| claim.contrast).next();
+        contrast.map(|contrast| (name.to_owned(), contrast))
+    }
+
+    /// The output called `name` beside that of the first round that differs.
+    fn unlike(
+        &self,
+        name: &str,
+        done: &Done,
+        first: &BuiltOutput,
+        claims: &mut claims::Claims,
+    ) -> Option<Unlike> {
+        let differing = |round: &Round| Some((round.number, round.unlike(name, first)?.clone()));
+        let (round, second) = done.rounds.iter().find_map(differing)?;
+        let later = (round, second.host_path.as_path());
+        let unanswered = &mut claims.unanswered;
+        let contrast = self.differing.rounds(&first.path, &first.host_path, later, unanswered);
+        Some(Unlike { round, contrast })
     }
 
     /// Those of `inputs` that were built in this run.
@@ -233,11 +278,6 @@ impl Outcome<'_> {
 fn repetition(round: &Round) -> RoundFacts {
     let outputs = match &round.end {
         RoundEnd::Outputs(outputs) => {
-            let contents = |output: &BuiltOutput| Contents {
-                nar_hash: output.nar_hash,
-                nar_size: output.nar_size,
-                references: output.references.clone(),
-            };
             Ok(outputs.iter().map(|(name, output)| (name.clone(), contents(output))).collect())
         }
         RoundEnd::Failed(why) => Err((reason(why), why.to_string())),
@@ -302,11 +342,9 @@ pub fn run_facts(
 /// The same for people: what they may want to open next.
 #[must_use]
 pub fn kept_section(rebuild: &Rebuild) -> Option<Section> {
-    let outputs = rebuild.derivations.iter().flat_map(|derivation| &derivation.outputs);
-    let contrasts = outputs.flat_map(|output| &output.claims).flat_map(|claim| &claim.contrast);
     let mut lines = BTreeSet::new();
-    for contrast in contrasts {
-        let nars = contrast.claimed_nar.iter().chain(&contrast.our_nar);
+    for Beside { contrast, .. } in compared(rebuild) {
+        let nars = contrast.first_nar.iter().chain(&contrast.second_nar);
         let paths = nars.chain(&contrast.diffoscope);
         lines.extend(paths.map(|path| path.to_string_lossy().into_owned()));
     }
@@ -318,22 +356,56 @@ pub fn kept_section(rebuild: &Rebuild) -> Option<Section> {
 /// Where the two sides of each difference are kept, and what diffoscope wrote.
 #[must_use]
 pub fn kept_differences(rebuild: &Rebuild) -> Value {
-    let mut kept = Vec::new();
-    let outputs = rebuild.derivations.iter().flat_map(|derivation| &derivation.outputs);
-    for claim in outputs.flat_map(|output| &output.claims) {
-        for contrast in &claim.contrast {
-            let shown = |path: &PathBuf| path.to_string_lossy().into_owned();
-            if contrast.claimed_nar.is_none() && contrast.our_nar.is_none() {
-                continue;
-            }
-            kept.push(json!({
-                "path": claim.path.to_string(),
-                "source": claim.source.to_string(),
-                "claimed_nar": contrast.claimed_nar.as_ref().map(shown),
-                "our_nar": contrast.our_nar.as_ref().map(shown),
-                "diffoscope": contrast.diffoscope.iter().map(shown).collect::<Vec<_>>(),
-            }));
+    let shown = |path: &PathBuf| path.to_string_lossy().into_owned();
+    let kept = compared(rebuild).into_iter().filter_map(|Beside { path, source, contrast }| {
+        let Contrast { first_nar, second_nar, diffoscope, sides, .. } = contrast;
+        if first_nar.is_none() && second_nar.is_none() {
+            return None;
         }
+        let (first, second) = if *sides == Sides::default() {
+            ("claimed_nar", "our_nar")
+        } else {
+            ("first_nar", "second_nar")
+        };
+        Some(json!({
+            "path": path.to_string(),
+            "source": source,
+            first: first_nar.as_ref().map(shown),
+            second: second_nar.as_ref().map(shown),
+            "diffoscope": diffoscope.iter().map(shown).collect::<Vec<_>>(),
+        }))
+    });
+    kept.collect()
+}
+
+/// Two things that were compared.
+struct Beside<'a> {
+    /// The store path that both are for.
+    path: &'a StorePath,
+    /// Who claims the first, or which builds they are.
+    source: String,
+    contrast: &'a Contrast,
+}
+
+/// All that was compared, derivation by derivation.
+fn compared(rebuild: &Rebuild) -> Vec<Beside<'_>> {
+    let mut all = Vec::new();
+    for derivation in &rebuild.derivations {
+        for output in &derivation.outputs {
+            for claim in &output.claims {
+                let source = claim.source.to_string();
+                let one = |contrast| Beside { path: &claim.path, source: source.clone(), contrast };
+                all.extend(claim.contrast.iter().map(one));
+            }
+            if let (Some(path), Some(Unlike { round, contrast })) = (&output.path, &output.unlike) {
+                all.push(Beside { path, source: format!("rounds 0 and {round}"), contrast });
+            }
+        }
+        let chain = derivation.chain.iter().flat_map(|chain| &chain.contrasts);
+        all.extend(chain.filter_map(|(name, contrast)| {
+            let (path, _) = derivation.chain.as_ref()?.outputs.get(name)?;
+            Some(Beside { path, source: "own chain".to_owned(), contrast })
+        }));
     }
-    Value::Array(kept)
+    all
 }

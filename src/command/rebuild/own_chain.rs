@@ -7,14 +7,14 @@
 //! on. Says what our own chain of builds gives; judges nobody.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::builds::{Builds, Done};
 use super::closure::bottom_up;
-use super::shelf::{Shelf, lack, rebuilt};
+use super::shelf::{Shelf, contents, lack, rebuilt};
 use crate::build::{BuildError, BuiltOutput, schedule};
 use crate::check::Reason;
-use crate::check::rebuild::Contents;
 use crate::check::rebuild::facts::{ChainBuild, Production};
 use crate::gather::inputs::Object;
 use crate::nix::store_path::StorePath;
@@ -26,6 +26,8 @@ use crate::state::BuildDir;
 pub struct Again {
     /// What came of it.
     pub facts: ChainBuild,
+    /// The trees of its outputs, of those that have to be looked at.
+    pub trees: BTreeMap<String, PathBuf>,
     /// Our own failure.
     pub trouble: Option<BuildError>,
     /// Keeps the outputs on disk while others may read them.
@@ -196,8 +198,13 @@ impl OwnChain<'_> {
                     tail: Vec::new(),
                 };
                 let diverged = diverged.into_iter().chain(lost).collect();
-                let facts = ChainBuild { diverged, production, outputs: BTreeMap::new() };
-                return Some(Again { facts, trouble: None, _room: None });
+                let facts = ChainBuild {
+                    diverged,
+                    production,
+                    outputs: BTreeMap::new(),
+                    contrasts: BTreeMap::new(),
+                };
+                return Some(Again { facts, trees: BTreeMap::new(), trouble: None, _room: None });
             }
         };
         drop(state);
@@ -210,6 +217,13 @@ impl OwnChain<'_> {
         for (name, output) in &second.outputs {
             handed_on |= self.hand_on(drv_path, name, done, output, &mut state);
         }
+        let looked_at = |made: &&BuiltOutput| (self.builds.looked_at)(made);
+        let trees: BTreeMap<String, PathBuf> = second
+            .outputs
+            .iter()
+            .filter(|(_, made)| looked_at(made))
+            .map(|(name, made)| (name.clone(), made.host_path.clone()))
+            .collect();
         let outputs = second.outputs.iter();
         let outputs =
             outputs.map(|(name, made)| (name.clone(), (made.path.clone(), contents(made))));
@@ -218,8 +232,10 @@ impl OwnChain<'_> {
                 diverged,
                 production: second.production.clone(),
                 outputs: outputs.collect(),
+                contrasts: BTreeMap::new(),
             },
-            _room: second.room.clone().filter(|_| handed_on),
+            _room: second.room.clone().filter(|_| handed_on || !trees.is_empty()),
+            trees,
             trouble: second.trouble,
         })
     }
@@ -251,15 +267,6 @@ impl OwnChain<'_> {
         own.shelf.objects.insert(output.path.clone(), rebuilt(drv_path, output));
         own.shelf.realised.insert((drv_path.clone(), name.to_owned()), output.path.clone());
         true
-    }
-}
-
-/// An output as it is judged.
-fn contents(output: &BuiltOutput) -> Contents {
-    Contents {
-        nar_hash: output.nar_hash,
-        nar_size: output.nar_size,
-        references: output.references.clone(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::builds::BuildSettings;
 use crate::build::{BuildJob, BuiltOutput, InputObject};
 use crate::check::Reason;
+use crate::check::rebuild::Contents;
 use crate::check::rebuild::facts::Origin;
 use crate::gather::graph::DerivationGraph;
 use crate::gather::inputs::plan::Plan;
@@ -48,6 +49,16 @@ pub fn rebuilt(drv_path: &StorePath, output: &BuiltOutput) -> Object {
             deriver: Some(drv_path.clone()),
         },
         origin: Origin::Rebuilt { drv_path: drv_path.clone() },
+    }
+}
+
+/// An output of ours as it is judged.
+#[must_use]
+pub fn contents(output: &BuiltOutput) -> Contents {
+    Contents {
+        nar_hash: output.nar_hash,
+        nar_size: output.nar_size,
+        references: output.references.clone(),
     }
 }
 

@@ -79,15 +79,17 @@ struct ChainPart<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<Failure<'a>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    outputs: BTreeMap<&'a str, ChainOutput>,
+    outputs: BTreeMap<&'a str, ChainOutput<'a>>,
 }
 
 #[derive(Serialize)]
-struct ChainOutput {
+struct ChainOutput<'a> {
     result: &'static str,
     path: String,
     #[serde(flatten)]
     contents: ContentsPart,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    difference: Option<difference::Difference<'a>>,
 }
 
 #[derive(Serialize)]
@@ -142,7 +144,7 @@ struct Output<'a> {
     contents: Option<ContentsPart>,
     ca: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    stability: Option<StabilityPart>,
+    stability: Option<StabilityPart<'a>>,
     claims: Vec<ClaimPart<'a>>,
 }
 
@@ -275,6 +277,7 @@ fn chain_part<'a>(
                 result: output_chain(derivation, output).name(),
                 path: store_dir.full(path),
                 contents: contents_part(contents, store_dir),
+                difference: again.contrasts.get(&output.name).map(difference::part),
             };
             part.outputs.insert(&output.name, made);
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::super::difference::{self, Difference};
 use super::json::{ContentsPart, Failure, contents_part};
 use crate::check::rebuild::Contents;
 use crate::check::rebuild::canary::Canary;
@@ -60,19 +61,32 @@ impl<'a> RoundPart<'a> {
 
 /// How stable an output is.
 #[derive(Serialize)]
-pub struct StabilityPart {
+pub struct StabilityPart<'a> {
     stable: bool,
     builds: usize,
     results: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unlike: Option<UnlikePart<'a>>,
 }
 
-impl StabilityPart {
+/// The first build beside a later one.
+#[derive(Serialize)]
+struct UnlikePart<'a> {
+    round: u32,
+    difference: Difference<'a>,
+}
+
+impl<'a> StabilityPart<'a> {
     /// Of an output, if it was built more than once.
-    pub fn of(derivation: &DerivationFacts, output: &OutputFacts) -> Option<Self> {
+    pub fn of(derivation: &DerivationFacts, output: &'a OutputFacts) -> Option<Self> {
         Stability::of(derivation, output).map(|found| Self {
             stable: found.is_stable(),
             builds: found.rounds(),
             results: found.results.len(),
+            unlike: output.unlike.as_ref().map(|unlike| UnlikePart {
+                round: unlike.round,
+                difference: difference::part(&unlike.contrast),
+            }),
         })
     }
 }

@@ -43,7 +43,7 @@ pub fn view(rebuild: &Rebuild, store_dir: &StoreDir) -> View {
     let outputs = rebuild.derivations.iter().flat_map(|derivation| {
         derivation.outputs.iter().map(move |output| (output_name(derivation, output), output))
     });
-    let differing = outputs.filter_map(|(name, output)| difference::section(&name, &output.claims));
+    let differing = outputs.filter_map(|(name, output)| difference::section(&name, output));
     sections.extend(differing.take(SHOWN_DIFFERENCES));
     sections.extend(other_worlds(rebuild));
     View { sections, noun: Some(("output", "outputs")), lists_subjects: true }
