@@ -15,6 +15,8 @@
 
 #[path = "sandbox/harness.rs"]
 mod harness;
+#[path = "sandbox/users.rs"]
+mod users;
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt as _;
@@ -23,6 +25,7 @@ use std::process::Command;
 use harness::{BUSYBOX, Place, TOOLS};
 use nix_verify::build::{BuildOutcome, Executor as _, FailureReason, RootKind, World};
 use nix_verify::sys::namespace::{NamespaceError, enter_private_root};
+use users::user_with_subordinate_ids;
 
 /// Says that this process is to be the kind of root of that name.
 const EXPECTED: &str = "VERIFY_TEST_ROOT_KIND";
@@ -84,23 +87,6 @@ fn run_as(uid: u32, gid: u32, kind: RootKind) {
         .status()
         .unwrap();
     assert!(status.success(), "as {kind}: {status}");
-}
-
-/// A user with a name, subordinate ids and the programs to map them.
-fn user_with_subordinate_ids() -> Option<(u32, u32)> {
-    let exists = |program: &&str| std::path::Path::new("/usr/bin").join(program).exists();
-    if !["newuidmap", "newgidmap"].iter().all(exists) {
-        return None;
-    }
-    let subordinate = std::fs::read_to_string("/etc/subuid").ok()?;
-    let names: Vec<&str> = subordinate.lines().filter_map(|line| line.split(':').next()).collect();
-    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
-    passwd.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        let uid = fields.get(2)?.parse().ok()?;
-        let ordinary = uid != 0 && names.contains(fields.first()?);
-        ordinary.then_some((uid, fields.get(3)?.parse().ok()?))
-    })
 }
 
 /// Loads the filter of each world in a child and tries what it filters.

@@ -61,7 +61,10 @@ impl Groups {
         fs::create_dir(&path).ok()?;
         if !path.join("pids.max").exists() {
             // Only the topmost group may have both processes and controllers.
-            let _ = fs::write(parent.join("cgroup.subtree_control"), "+pids +memory");
+            // One at a time, for one that is not there takes the other with it.
+            for controller in ["+pids", "+memory"] {
+                let _ = fs::write(parent.join("cgroup.subtree_control"), controller);
+            }
         }
         let has = |file: &str| path.join(file).exists();
         let (pids, memory) = (has("pids.max"), has("memory.max"));

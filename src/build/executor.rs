@@ -11,8 +11,9 @@ use std::time::Instant;
 use rustix::process::{Resource, getrlimit};
 
 use crate::nix::derivation::options::Options;
-use crate::nix::derivation::{Kind, name_of};
+use crate::nix::derivation::{Derivation, Kind, name_of};
 use crate::nix::hash::{Hash, HashAlgorithm, Hasher};
+use crate::nix::store_path::StoreDir;
 use crate::state::remove::remove_tree;
 use crate::state::{BuildDir, StateDir};
 use crate::sys::filter::landlock_version;
@@ -28,7 +29,7 @@ use super::outcome::{BuildError, BuildOutcome, Built, Failed, FailureReason, Sur
 use super::outputs::handles::open_directory;
 use super::outputs::{FinishRequest, finish};
 use super::pty::Terminal;
-use super::requirements::{Machine, obstacle};
+use super::requirements::{Machine, foreseen, obstacle};
 use super::sandbox::BUILD_DIR;
 use super::sandbox::plan::{Guard, Plan, Program, c_string};
 use super::sandbox::root::{
@@ -46,6 +47,10 @@ use super::variation::Variation;
 pub trait Executor: Sync {
     /// A short name for reports, such as `sandbox`.
     fn name(&self) -> &'static str;
+
+    /// Why it will not build `derivation`, as far as that can be told before the
+    /// inputs are known: what a plan says. Building says the same.
+    fn obstacle(&self, derivation: &Derivation, store_dir: &StoreDir) -> Option<FailureReason>;
 
     /// Builds, and answers how that went.
     ///
@@ -251,6 +256,10 @@ const fn not_run(reason: FailureReason) -> BuildOutcome {
 impl Executor for SandboxExecutor<'_> {
     fn name(&self) -> &'static str {
         "sandbox"
+    }
+
+    fn obstacle(&self, derivation: &Derivation, store_dir: &StoreDir) -> Option<FailureReason> {
+        foreseen(derivation, store_dir, &self.machine)
     }
 
     fn build(&self, job: &BuildJob) -> Result<BuildOutcome, BuildError> {

@@ -40,7 +40,7 @@ use super::outcome::{BuildError, BuildOutcome, Built, Failed, FailureReason, Sur
 use super::outputs::handles::{self, open_directory};
 use super::outputs::{FinishRequest, copy_object, finish};
 use super::pty::Terminal;
-use super::requirements::{Machine, obstacle};
+use super::requirements::{Machine, foreseen, obstacle};
 use super::sandbox::plan::{Errand, Guard, c_string};
 use super::sandbox::session::{End, Supervisor};
 
@@ -210,22 +210,12 @@ impl<'a> NixExecutor<'a> {
     }
 
     /// Why this job is none for Nix.
-    fn obstacle(&self, job: &BuildJob, options: &Options) -> Option<String> {
+    fn refusal(&self, job: &BuildJob, options: &Options) -> Option<String> {
         if let Some(why) = obstacle(job, options, &self.machine) {
             return Some(why);
         }
-        match job.derivation.kind() {
-            Kind::InputAddressed => {}
-            Kind::Fixed => {
-                return Some(
-                    "fixed outputs are fetched by their hash, not built by Nix".to_owned(),
-                );
-            }
-            _ => {
-                return Some(
-                    "content-addressed outputs are not built by --executor nix".to_owned(),
-                );
-            }
+        if let Some(why) = unsuited(job.derivation.kind()) {
+            return Some(why.to_owned());
         }
         let name = name_of(&job.drv_path)?;
         (job.derivation.drv_path(name, &job.store_dir).ok().as_ref() != Some(&job.drv_path)).then(
@@ -233,7 +223,8 @@ impl<'a> NixExecutor<'a> {
         )
     }
 
-    /// All derivations that the job's own builds on, with itself.
+    /// All derivations that the job's own builds on, with itself. Below a fixed
+    /// output there is nothing that Nix asks for.
     fn closure(&self, job: &BuildJob) -> Result<BTreeMap<StorePath, Derivation>, BuildError> {
         let mut all = BTreeMap::from([(job.drv_path.clone(), job.derivation.clone())]);
         let mut open: Vec<StorePath> = job.derivation.input_drvs.keys().cloned().collect();
@@ -244,7 +235,9 @@ impl<'a> NixExecutor<'a> {
             let derivation = (self.derivations)(&path).ok_or_else(|| {
                 BuildError::Job(format!("the derivation {path} is not at hand for Nix"))
             })?;
-            open.extend(derivation.input_drvs.keys().cloned());
+            if !derivation.is_fixed() {
+                open.extend(derivation.input_drvs.keys().cloned());
+            }
             all.insert(path, derivation);
         }
         Ok(all)
@@ -258,19 +251,18 @@ impl<'a> NixExecutor<'a> {
             let hash = input.nar_hash.hash();
             register(&mut registration, path, &hash, input.nar_size, &input.references, job);
         }
-        for (path, derivation) in self.closure(job)? {
-            let references: BTreeSet<StorePath> =
-                derivation.input_drvs.keys().chain(&derivation.input_srcs).cloned().collect();
+        let closure = self.closure(job)?;
+        for (path, derivation) in &closure {
             // What a derivation of an input reads need not be here.
-            let references = references
-                .into_iter()
-                .filter(|path| path.is_derivation() || job.inputs.contains_key(path))
-                .collect();
+            let is_here =
+                |path: &&StorePath| closure.contains_key(*path) || job.inputs.contains_key(*path);
+            let references = derivation.input_drvs.keys().chain(&derivation.input_srcs);
+            let references = references.filter(is_here).cloned().collect();
             let text = derivation.to_aterm(&job.store_dir);
-            let nar = scratch.write(&path, &text)?;
+            let nar = scratch.write(path, &text)?;
             let hash = Hash::of(HashAlgorithm::Sha256, &nar);
             let size = u64::try_from(nar.len()).unwrap_or(u64::MAX);
-            register(&mut registration, &path, &hash, size, &references, job);
+            register(&mut registration, path, &hash, size, &references, job);
         }
         let file = scratch.room.join("registration");
         std::fs::write(&file, registration).map_err(|source| BuildError::Path {
@@ -322,6 +314,16 @@ impl Executor for NixExecutor<'_> {
         "nix"
     }
 
+    fn obstacle(&self, derivation: &Derivation, store_dir: &StoreDir) -> Option<FailureReason> {
+        foreseen(derivation, store_dir, &self.machine).or_else(|| {
+            let resolved = derivation
+                .needs_resolving()
+                .then_some("its inputs are resolved first, which --executor nix cannot follow");
+            let why = unsuited(derivation.kind()).or(resolved)?;
+            Some(FailureReason::Unsupported(why.to_owned()))
+        })
+    }
+
     fn build(&self, job: &BuildJob) -> Result<BuildOutcome, BuildError> {
         let not_run = |reason| {
             Ok(BuildOutcome::Failed(Failed { reason, log: None, tail: Vec::new(), kept: None }))
@@ -330,7 +332,7 @@ impl Executor for NixExecutor<'_> {
             Ok(options) => options,
             Err(error) => return not_run(FailureReason::BadDerivation(error.to_string())),
         };
-        if let Some(why) = self.obstacle(job, &options) {
+        if let Some(why) = self.refusal(job, &options) {
             return not_run(FailureReason::Unsupported(why));
         }
         let name = name_of(&job.drv_path).unwrap_or_else(|| job.drv_path.name());
@@ -409,6 +411,17 @@ impl Executor for NixExecutor<'_> {
                     room: Some(Arc::new(room)),
                 }))
             }
+        }
+    }
+}
+
+/// Why outputs of that kind are none for Nix.
+const fn unsuited(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::InputAddressed => None,
+        Kind::Fixed => Some("fixed outputs are fetched by their hash, not built by Nix"),
+        Kind::FloatingCa | Kind::Deferred | Kind::Impure => {
+            Some("content-addressed outputs are not built by --executor nix")
         }
     }
 }

@@ -14,12 +14,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::executor::Executor;
 use super::job::{BuildJob, InputObject};
 use super::limits::Limits;
-use super::outcome::{BuildError, BuildOutcome, Built, BuiltOutput};
+use super::outcome::{BuildError, BuildOutcome, Built, BuiltOutput, FailureReason};
 use super::record;
 use crate::gather::tree::hash_tree;
+use crate::nix::derivation::Derivation;
 use crate::nix::hash::{Hash, HashAlgorithm, Hasher};
 use crate::nix::references::ReferenceScanner;
-use crate::nix::store_path::StorePath;
+use crate::nix::store_path::{StoreDir, StorePath};
 use crate::state::{Run, StateDir, StateError};
 
 /// What stays free of the disk: outputs that nothing reads any more are not
@@ -214,6 +215,10 @@ impl<'a> Recorded<'a> {
 impl Executor for Recorded<'_> {
     fn name(&self) -> &'static str {
         self.inner.name()
+    }
+
+    fn obstacle(&self, derivation: &Derivation, store_dir: &StoreDir) -> Option<FailureReason> {
+        self.inner.obstacle(derivation, store_dir)
     }
 
     fn build(&self, job: &BuildJob) -> Result<BuildOutcome, BuildError> {

@@ -3,11 +3,13 @@
 //! What is not supported is never tried in some other way: the caller gets
 //! the reason and answers *inconclusive*.
 
-use crate::nix::derivation::Kind;
 use crate::nix::derivation::options::{CA_DERIVATIONS, Options};
+use crate::nix::derivation::{Derivation, Kind};
+use crate::nix::store_path::StoreDir;
 
 use super::builtin::Builtin;
 use super::job::BuildJob;
+use super::outcome::FailureReason;
 
 /// Features every Linux machine has by default (`system-features`).
 const FEATURES: [&str; 3] = ["nixos-test", "benchmark", "big-parallel"];
@@ -75,18 +77,43 @@ const fn extra_platforms() -> Vec<&'static str> {
 /// Why the job cannot be built on `machine`, if it cannot.
 #[must_use]
 pub fn obstacle(job: &BuildJob, options: &Options, machine: &Machine) -> Option<String> {
-    let derivation = &job.derivation;
+    if job.derivation.kind() == Kind::Deferred {
+        return Some("its output paths wait for inputs that are not resolved".to_owned());
+    }
+    of_derivation(&job.derivation, machine).or_else(|| of_options(options, machine))
+}
+
+/// Why a derivation will not be built on `machine`, as far as it says so itself
+/// before its inputs are known.
+#[must_use]
+pub fn foreseen(
+    derivation: &Derivation,
+    store_dir: &StoreDir,
+    machine: &Machine,
+) -> Option<FailureReason> {
+    if let Some(why) = of_derivation(derivation, machine) {
+        return Some(FailureReason::Unsupported(why));
+    }
+    if let Some(Err(unknown)) = Builtin::of(&derivation.builder) {
+        return Some(FailureReason::BadDerivation(unknown.to_string()));
+    }
+    match Options::of(derivation, store_dir) {
+        Ok(options) => of_options(&options, machine).map(FailureReason::Unsupported),
+        // What stands for the path of an input that only a build can tell is no
+        // store path yet.
+        Err(_) if derivation.needs_resolving() => None,
+        Err(error) => Some(FailureReason::BadDerivation(error.to_string())),
+    }
+}
+
+fn of_derivation(derivation: &Derivation, machine: &Machine) -> Option<String> {
     let platform = String::from_utf8_lossy(&derivation.platform);
     if !derivation.is_builtin() && !machine.platforms.iter().any(|known| *known == platform) {
         let known = machine.platforms.join(", ");
         return Some(format!("the platform is '{platform}' (this machine runs {known})"));
     }
-    match derivation.kind() {
-        Kind::Impure => return Some("an impure derivation is never the same twice".to_owned()),
-        Kind::Deferred => {
-            return Some("its output paths wait for inputs that are not resolved".to_owned());
-        }
-        Kind::InputAddressed | Kind::Fixed | Kind::FloatingCa => {}
+    if derivation.kind() == Kind::Impure {
+        return Some("an impure derivation is never the same twice".to_owned());
     }
     if let Some(Ok(builtin)) = Builtin::of(&derivation.builder)
         && !builtin.runs_in_sandbox()
@@ -95,6 +122,10 @@ pub fn obstacle(job: &BuildJob, options: &Options, machine: &Machine) -> Option<
             "its file is fetched by this program, not built (builtin:fetchurl)".to_owned(),
         );
     }
+    None
+}
+
+fn of_options(options: &Options, machine: &Machine) -> Option<String> {
     if options.no_chroot {
         return Some("it asks to be built outside a sandbox (__noChroot)".to_owned());
     }

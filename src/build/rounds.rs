@@ -18,6 +18,8 @@ pub const APART: Duration = Duration::from_secs(2);
 pub struct Round {
     /// Its number; the first build is round 0.
     pub number: u32,
+    /// Its `NIX_BUILD_CORES`.
+    pub cores: u32,
     /// What was otherwise than in the first build, and what was not.
     pub varied: Vec<String>,
     /// What it gave.
@@ -87,7 +89,7 @@ pub fn repeat(
                 Ok(BuildOutcome::Failed(failed)) => RoundEnd::Failed(failed.reason),
                 Err(error) => RoundEnd::Error(error),
             };
-            Round { number, varied, end, room: kept }
+            Round { number, cores, varied, end, room: kept }
         })
         .collect()
 }

@@ -6,7 +6,7 @@ use crate::check::rebuild::{Claim, Contents, Source, Standing, rules};
 use crate::check::{Finding, Inconclusive, Reason};
 use crate::nix::build_trace::{BuildTraceEntry, BuildTraceKey};
 use crate::nix::realisation::{DrvOutput, Realisation};
-use crate::nix::signature::{CheckedSignatures, KeyName, TrustedKeys};
+use crate::nix::signature::TrustedKeys;
 use crate::nix::store_path::StorePath;
 
 /// Claims about one output, with what was wrong with answers about it.
@@ -109,7 +109,7 @@ impl Claims {
                 return;
             }
         };
-        let standing = standing(&realisation.verify(keys));
+        let standing = Standing::of_signatures(&realisation.verify(keys));
         self.claims.push(Claim {
             source: Source::Cache(url.to_string()),
             path: realisation.out_path,
@@ -132,7 +132,7 @@ impl Claims {
         match BuildTraceEntry::parse(&bytes, key) {
             Ok(entry) => self.claims.push(Claim {
                 source: Source::Cache(url.to_string()),
-                standing: standing(&entry.verify(keys)),
+                standing: Standing::of_signatures(&entry.verify(keys)),
                 path: entry.out_path,
                 contents: None,
                 contrast: Vec::new(),
@@ -146,18 +146,5 @@ impl Claims {
                 ));
             }
         }
-    }
-}
-
-/// How much a claim with these signatures weighs.
-fn standing(checked: &CheckedSignatures) -> Standing {
-    let names = |keys: &[KeyName]| keys.iter().map(ToString::to_string).collect();
-    if !checked.bad().is_empty() {
-        let keys = checked.bad().iter().map(|signature| signature.key_name().to_string()).collect();
-        Standing::Forged { keys }
-    } else if checked.is_trusted() {
-        Standing::Trusted { keys: names(checked.good()) }
-    } else {
-        Standing::Untrusted { unknown_keys: names(checked.unknown()) }
     }
 }

@@ -26,6 +26,9 @@ use crate::state::{StateDir, StateError};
 /// answer.
 const DIFFOSCOPE: &str = "diffoscope";
 
+/// What differs from round to round among what builders see.
+const CORES: &str = "number of cores";
+
 /// Whether a trusted claim names another hash for `path` than `ours`: then its
 /// content is needed until [`Differing::explain`] has seen it.
 #[must_use]
@@ -61,7 +64,7 @@ fn host_facts(cores: u32) -> Vec<HostFact> {
         ("kernel release", text(system.release())),
         ("kernel version", text(system.version())),
         ("processor model", processor.unwrap_or_default()),
-        ("number of cores", cores.to_string()),
+        (CORES, cores.to_string()),
         ("user name", "nixbld".to_owned()),
         ("user id", "1000".to_owned()),
         ("group id", "100".to_owned()),
@@ -69,6 +72,17 @@ fn host_facts(cores: u32) -> Vec<HostFact> {
     .into_iter()
     .map(|(what, value)| HostFact { what, value })
     .collect()
+}
+
+/// What a round after the first gave.
+#[derive(Debug, Clone, Copy)]
+pub struct LaterRound<'a> {
+    /// Its number.
+    pub number: u32,
+    /// Its `NIX_BUILD_CORES`.
+    pub cores: u32,
+    /// The tree of its output.
+    pub tree: &'a Path,
 }
 
 /// Why a NAR is not kept.
@@ -129,7 +143,7 @@ impl<'a> Differing<'a> {
     #[must_use]
     pub fn troubles(self) -> Vec<Box<dyn std::error::Error>> {
         let troubles = self.troubles.into_inner().unwrap_or_else(PoisonError::into_inner);
-        troubles.into_values().map(|error| Box::new(error) as Box<dyn std::error::Error>).collect()
+        troubles.into_values().map(Box::<dyn std::error::Error>::from).collect()
     }
 
     /// Completes trusted claims of caches that differ from `ours`, the content
@@ -157,7 +171,7 @@ impl<'a> Differing<'a> {
                     }
                     Ok((claimed, our_nar.clone().unwrap_or_default()))
                 });
-                self.contrast(&claim.path, kept, Sides::default(), &mut unanswered)
+                self.contrast(&claim.path, kept, Sides::default(), &self.context, &mut unanswered)
             });
             if let (Some(hash), Ok(_)) = (hash, &contrast.explained) {
                 seen.insert(hash, contrast.clone());
@@ -168,18 +182,22 @@ impl<'a> Differing<'a> {
     }
 
     /// Why the output at `path` of our first build, the tree `first`, is not
-    /// what the round `later` gave, the tree `second`. What was asked for and
-    /// got no answer is added to `unanswered`.
+    /// what the round `later` gave. What was asked for and got no answer is
+    /// added to `unanswered`.
     #[must_use]
     pub fn rounds(
         &self,
         path: &StorePath,
         first: &Path,
-        (later, second): (u32, &Path),
+        later: &LaterRound<'_>,
         unanswered: &mut Vec<Inconclusive>,
     ) -> Contrast {
-        let kept = self.built(first).and_then(|first| Ok((first, self.built(second)?)));
-        self.contrast(path, kept, Sides::rounds(later), unanswered)
+        let kept = self.built(first).and_then(|first| Ok((first, self.built(later.tree)?)));
+        let mut context = self.context.clone();
+        for fact in context.host.iter_mut().filter(|fact| fact.what == CORES) {
+            fact.value = later.cores.to_string();
+        }
+        self.contrast(path, kept, Sides::rounds(later.number), &context, unanswered)
     }
 
     fn silent(&self, path: &StorePath, reason: Reason, why: &str) -> Inconclusive {
@@ -197,6 +215,7 @@ impl<'a> Differing<'a> {
         path: &StorePath,
         kept: Result<(PathBuf, PathBuf), KeepError>,
         sides: Sides,
+        context: &Context,
         unanswered: &mut Vec<Inconclusive>,
     ) -> Contrast {
         let (first, second) = match kept {
@@ -221,13 +240,15 @@ impl<'a> Differing<'a> {
             file.map_err(|error| format!("cannot open '{}': {error}", path.display()))
         };
         let explained = open(&first).and_then(|first| {
-            explain(first, open(&second)?, &self.context)
+            explain(first, open(&second)?, context)
                 .map_err(|error| format!("{error}: {}", error.source))
         });
         drop(turn);
         let mut diffoscope = Vec::new();
         if let Some(program) = &self.diffoscope {
-            match program.compare(self.state, path, &first, &second) {
+            let [one, other] = sides.names();
+            let named = [(one.as_str(), first.as_path()), (other.as_str(), second.as_path())];
+            match program.compare(self.state, path, named) {
                 Ok(files) => diffoscope = files,
                 Err(error) => {
                     unanswered.push(self.silent(path, error.reason(), &error.to_string()));

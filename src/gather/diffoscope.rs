@@ -132,8 +132,8 @@ impl Diffoscope {
             .ok_or(DiffoscopeError::Missing(name))
     }
 
-    /// Compares two NARs, as text and as HTML; the reports are kept in the
-    /// state directory.
+    /// Compares two NARs, each with the name it has in the reports, as text and
+    /// as HTML; the reports are kept in the state directory.
     ///
     /// # Errors
     /// A missing program, a machine that forbids it, a bound that was reached.
@@ -141,8 +141,7 @@ impl Diffoscope {
         &self,
         state: &StateDir,
         path: &StorePath,
-        claimed: &Path,
-        ours: &Path,
+        sides: [(&str, &Path); 2],
     ) -> Result<Vec<PathBuf>, DiffoscopeError> {
         let program = self.find("diffoscope")?;
         let unshare = self.find("unshare")?;
@@ -155,7 +154,7 @@ impl Diffoscope {
         let open = |mode, path: &Path| std::fs::set_permissions(path, Permissions::from_mode(mode));
         // Inside of the state directory, which nobody else may enter.
         open(0o755, work.path()).map_err(environment("open a directory to diffoscope"))?;
-        for (side, nar) in [("claimed", claimed), ("ours", ours)] {
+        for (side, nar) in sides {
             let dir = at(side);
             std::fs::create_dir(&dir).map_err(environment("make a directory for diffoscope"))?;
             let nar = File::open(nar).map_err(environment("open a NAR for diffoscope"))?;
@@ -181,7 +180,7 @@ impl Diffoscope {
             .args(["--jquery", "disable", "--no-progress", "--timeout", SOFT_TIMEOUT])
             .args(["--exclude-directory-metadata", "yes"])
             .args(["--max-report-size", MAX_REPORT, "--max-text-report-size", MAX_REPORT])
-            .args([Path::new("claimed").join(path.name()), Path::new("ours").join(path.name())])
+            .args(sides.map(|(side, _)| Path::new(side).join(path.name())))
             .env_clear()
             .env("PATH", &self.path)
             .env("LC_ALL", "C.UTF-8")

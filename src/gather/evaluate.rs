@@ -55,6 +55,21 @@ pub enum Expression {
     },
 }
 
+impl Expression {
+    /// Every attribute of every file; all of each file where no attribute is
+    /// named.
+    pub fn of_files(files: &[PathBuf], attributes: &[String]) -> impl Iterator<Item = Self> {
+        let attributes: Vec<Option<String>> = match attributes {
+            [] => vec![None],
+            some => some.iter().cloned().map(Some).collect(),
+        };
+        files.iter().flat_map(move |file| {
+            let of_file = |attribute: Option<String>| Self::File { file: file.clone(), attribute };
+            attributes.clone().into_iter().map(of_file).collect::<Vec<_>>()
+        })
+    }
+}
+
 impl fmt::Display for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -55,6 +55,11 @@ fn a_divergence_is_blamed_on_the_node_it_begins_at() {
     let again = &outcome.facts(&b)["chain"];
     assert_eq!(again["diverged_inputs"][0], format!("/nix/store/{}", a.out()));
     assert_eq!(again["outputs"]["out"]["result"], "differs");
+    // Why it does is looked into: ours begins with another letter.
+    let difference = &again["outputs"]["out"]["difference"];
+    assert_eq!(difference["entries"][0]["bytes"]["claimed"]["text"], "A.b.", "{difference}");
+    assert_eq!(difference["entries"][0]["bytes"]["ours"]["text"], "a.b.", "{difference}");
+    assert!(outcome.facts(&d)["chain"]["outputs"]["out"].get("difference").is_none());
     assert_eq!(scene.rebuild(&[&d], &["--closure"]).bytes, outcome.bytes);
 }
 

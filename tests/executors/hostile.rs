@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
-use super::workshop::{Made, NOBODY, ROOT, User, Workshop, user_with_subordinate_ids};
+use super::users::user_with_subordinate_ids;
+use super::workshop::{Made, NOBODY, ROOT, User, Workshop};
 
 /// How long anything of a build may be seen after it.
 const SOON: Duration = Duration::from_secs(1);
@@ -171,7 +172,7 @@ fn every_hostile_builder_gets_its_verdict_as_an_ordinary_user() {
 #[test]
 fn every_hostile_builder_gets_its_verdict_as_a_user_with_subordinate_ids() {
     let Some(workshop) = Workshop::new().filter(Workshop::has_attacks) else { return };
-    match user_with_subordinate_ids() {
+    match user_with_subordinate_ids().map(|(uid, gid)| User { uid, gid }) {
         Some(user) => attack_as(&workshop, user),
         None => eprintln!("skipped: no user in /etc/subuid, or no newuidmap"),
     }

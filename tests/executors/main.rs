@@ -14,4 +14,6 @@ mod nix;
 mod options;
 mod repeated;
 mod unsupported;
+#[path = "../sandbox/users.rs"]
+mod users;
 mod workshop;

@@ -3,6 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use nix_verify::nix::content_address::Method;
+use nix_verify::nix::derivation::Output;
+use nix_verify::nix::hash::HashAlgorithm;
+
 use super::workshop::{NOBODY, ROOT, Workshop};
 
 fn workshop() -> Option<Workshop> {
@@ -104,4 +108,44 @@ fn rounds_with_nix() {
     workshop.claim_text(made.out(), "3\n");
     let options = ["--executor", "nix", "--cores", "3", "--rounds", "2"];
     workshop.rebuild(ROOT, &made, &options).assert(1, "unstable");
+}
+
+/// Outputs that follow from their content are not Nix's business here, and a
+/// plan says so too.
+#[test]
+fn content_addressed_outputs_are_inconclusive() {
+    let Some(workshop) = workshop() else { return };
+    let shell = format!("/nix/store/{}/bin/sh", workshop.tools);
+    let floating = workshop.make("floating", &shell, &["-c", "echo > $out"], |derivation| {
+        let output =
+            Output::FloatingCa { method: Method::Recursive, algorithm: HashAlgorithm::Sha256 };
+        derivation.outputs.insert("out".to_owned(), output);
+    });
+    for options in [&NIX[..], &["--executor", "nix", "--plan"]] {
+        let outcome = workshop.rebuild(ROOT, &floating, options);
+        outcome.assert(3, "unsupported");
+        assert!(outcome.details().contains("--executor nix"), "{}", outcome.details());
+    }
+}
+
+/// A fixed output is got by its hash whoever builds, and what its derivation is
+/// built on need not be there.
+#[test]
+fn fixed_outputs_are_inputs_like_any_other() {
+    let Some(workshop) = workshop() else { return };
+    let fetcher = workshop.script("fetcher", "echo never built > $out");
+    let fixed = workshop.fixed("fixed", "fixed\n", &fetcher);
+    workshop.claim_text(fixed.out(), "fixed\n");
+    let shell = format!("/nix/store/{}/bin/sh", workshop.tools);
+    let read = format!("cat /nix/store/{} > $out", fixed.out());
+    let made = workshop.make_on("reads-fixed", &shell, &["-c", &read], &fixed);
+    workshop.claim_text(made.out(), "fixed\n");
+    std::fs::remove_file(workshop.path().join(fetcher.drv_path.to_string())).unwrap();
+    for options in [&NIX[..], &[]] {
+        workshop.rebuild(ROOT, &made, options).assert(0, "reproduced");
+        let outcome = workshop.rebuild(ROOT, &fixed, &[options, &["--rounds", "2"]].concat());
+        outcome.assert(0, "fixed-by-hash");
+        let left = outcome.report["coverage"]["not_run"].to_string();
+        assert!(left.contains("stable, of 1 fixed outputs"), "{left}");
+    }
 }

@@ -1,5 +1,7 @@
 //! `--rounds`: stable, or never the same twice, and what of it a cache claims.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::workshop::{NOBODY, ROOT, Workshop};
@@ -40,12 +42,16 @@ fn what_depends_on_its_surroundings_is_not() {
     }
     let many = workshop.publish_source(&many, "many");
     let list = "busybox find . -type f > $out";
-    for (name, script) in [
-        ("time", "date > $out".to_owned()),
-        ("cores", "echo $NIX_BUILD_CORES > $out".to_owned()),
-        ("random", "cat /proc/sys/kernel/random/uuid > $out".to_owned()),
-        ("build-order", format!("for n in $(busybox seq 40); do : > f-$n; done; {list}")),
-        ("input-order", format!("cd /nix/store/{many}; {list}")),
+    for (name, class, script) in [
+        ("time", "timestamp", "date > $out".to_owned()),
+        ("cores", "build-host", "echo made by 17 of $NIX_BUILD_CORES cores > $out".to_owned()),
+        ("random", "randomness", "cat /proc/sys/kernel/random/uuid > $out".to_owned()),
+        (
+            "build-order",
+            "ordering",
+            format!("for n in $(busybox seq 40); do : > f-$n; done; {list}"),
+        ),
+        ("input-order", "ordering", format!("cd /nix/store/{many}; {list}")),
     ] {
         let shell = format!("/nix/store/{}/bin/sh", workshop.tools);
         let made = workshop.make(name, &shell, &["-c", &script], |derivation| {
@@ -57,6 +63,17 @@ fn what_depends_on_its_surroundings_is_not() {
         assert!(outcome.rules().contains(&"unstable-output"), "{name}: {:?}", outcome.rules());
         let findings = outcome.report["findings"].to_string();
         assert!(findings.contains("never the same twice"), "{name}: {findings}");
+        assert!(findings.contains("in round 0"), "{name}: {findings}");
+        let stability = &outcome.report["facts"]["derivations"][0]["outputs"]["out"]["stability"];
+        assert_eq!(stability["unlike"]["round"], 1, "{name}: {stability}");
+        let found = &stability["unlike"]["difference"]["class"];
+        assert_eq!(found, class, "{name}: {stability}");
+        // Both are kept, beside what is claimed and ours.
+        let kept = outcome.report["run"]["differences"].as_array().unwrap();
+        let rounds = kept.iter().find(|one| one["source"] == "rounds 0 and 1").unwrap();
+        for side in ["first_nar", "second_nar"] {
+            assert!(Path::new(rounds[side].as_str().unwrap()).is_file(), "{name}: {rounds}");
+        }
     }
 }
 

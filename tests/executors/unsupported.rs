@@ -40,9 +40,15 @@ fn experiments_and_foreign_machines_are_inconclusive() {
         if let Some(out) = &made.out {
             workshop.claim_text(out, "\n");
         }
-        let outcome = workshop.rebuild(ROOT, &made, &[]);
-        outcome.assert(3, "unsupported");
-        assert!(outcome.details().contains(wanted), "{wanted}: {}", outcome.details());
+        // A plan says what a run would find, in the same words.
+        let [built, planned] = [&[][..], &["--plan"]].map(|options| {
+            let outcome = workshop.rebuild(ROOT, &made, options);
+            outcome.assert(3, "unsupported");
+            let open = &outcome.report["coverage"]["inconclusive"][0]["detail"];
+            open.as_str().unwrap().to_owned()
+        });
+        assert!(built.contains(wanted), "{wanted}: {built}");
+        assert_eq!(built, planned);
     }
 }
 
@@ -60,9 +66,35 @@ fn dynamic_derivations_are_inconclusive() {
         "Derive([(\"out\",\"\",\"text:sha256\",\"\")],[],[],\"x86_64-linux\",\"/bin/sh\",[],[])";
     for (name, text) in [("versioned", versioned.as_str()), ("text", text_output)] {
         let file = workshop.write(&format!("{hash}-{name}.drv"), text.as_bytes());
-        let outcome = workshop.rebuild_file(ROOT, &file, &[]);
-        assert_eq!(outcome.code, 3, "{name}: {:#}\n{}", outcome.report, outcome.stderr);
-        let reason = &outcome.report["coverage"]["inconclusive"][0]["reason"];
-        assert_eq!(reason, "unsupported", "{name}: {:#}", outcome.report);
+        for options in [&[][..], &["--plan"]] {
+            let outcome = workshop.rebuild_file(ROOT, &file, options);
+            assert_eq!(outcome.code, 3, "{name}: {:#}\n{}", outcome.report, outcome.stderr);
+            let reason = &outcome.report["coverage"]["inconclusive"][0]["reason"];
+            assert_eq!(reason, "unsupported", "{name}: {:#}", outcome.report);
+        }
+    }
+}
+
+/// What a build would only fail with is said before anything is fetched.
+#[test]
+fn a_plan_knows_what_a_builder_would_lack() {
+    let Some(workshop) = Workshop::new() else { return };
+    let shell = workshop.make("shell", "/bin/sh", &["-c", "echo > $out"], |_| ());
+    workshop.rebuild(ROOT, &shell, &["--plan"]).assert(0, "ready");
+    let outcome = workshop.rebuild(ROOT, &shell, &["--plan", "--shell", "none"]);
+    outcome.assert(3, "environment");
+    assert!(outcome.details().contains("--shell"), "{}", outcome.details());
+
+    let builtin = workshop.make("builtin", "builtin:nonsense", &[], |_| ());
+    for options in [&[][..], &["--plan"]] {
+        workshop.rebuild(ROOT, &builtin, options).assert(3, "build-failed");
+    }
+    let odd = workshop.make("odd", "/bin/sh", &[], |derivation| {
+        derivation.env.insert("exportReferencesGraph".into(), "one".into());
+    });
+    for options in [&[][..], &["--plan"]] {
+        let outcome = workshop.rebuild(ROOT, &odd, options);
+        outcome.assert(3, "build-failed");
+        assert!(outcome.details().contains("odd number"), "{}", outcome.details());
     }
 }

@@ -33,23 +33,6 @@ pub const ROOT: User = User { uid: 0, gid: 0 };
 /// A user without subordinate ids on every machine.
 pub const NOBODY: User = User { uid: 65534, gid: 65534 };
 
-/// A user with a name, subordinate ids and the programs to map them.
-pub fn user_with_subordinate_ids() -> Option<User> {
-    let exists = |program: &&str| Path::new("/usr/bin").join(program).exists();
-    if !["newuidmap", "newgidmap"].iter().all(exists) {
-        return None;
-    }
-    let subordinate = std::fs::read_to_string("/etc/subuid").ok()?;
-    let names: Vec<&str> = subordinate.lines().filter_map(|line| line.split(':').next()).collect();
-    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
-    passwd.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        let uid = fields.get(2)?.parse().ok()?;
-        let ordinary = uid != 0 && names.contains(fields.first()?);
-        ordinary.then_some(User { uid, gid: fields.get(3)?.parse().ok()? })
-    })
-}
-
 pub struct Workshop {
     place: tempfile::TempDir,
     store_dir: StoreDir,
@@ -185,6 +168,21 @@ impl Workshop {
             let outputs = BTreeSet::from(["out".to_owned()]);
             derivation.input_drvs.insert(input.drv_path.clone(), outputs);
         })
+    }
+
+    /// A fixed output of that content, fetched by something built on `input`.
+    pub fn fixed(&self, name: &str, content: &str, input: &Made) -> Made {
+        let hash = Hash::of(HashAlgorithm::Sha256, content.as_bytes());
+        let address = ContentAddress::new(Method::Flat, hash).unwrap();
+        let path = address.store_path(&self.store_dir, name, &References::default()).unwrap();
+        let made = self.make(name, "/no/fetcher", &[], |derivation| {
+            let output = Output::Fixed { path: path.clone(), method: Method::Flat, hash };
+            derivation.outputs.insert("out".to_owned(), output);
+            derivation.env.insert("out".into(), self.store_dir.full(&path).into());
+            let outputs = BTreeSet::from(["out".to_owned()]);
+            derivation.input_drvs.insert(input.drv_path.clone(), outputs);
+        });
+        Made { out: Some(path), ..made }
     }
 
     /// A derivation, with its paths put right after `change`.

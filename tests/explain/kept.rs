@@ -81,3 +81,51 @@ fn without_diffoscope_that_check_is_inconclusive() {
     assert_eq!(open[0]["reason"], "environment");
     assert!(open[0]["detail"].as_str().unwrap().contains("no 'diffoscope' on the PATH"));
 }
+
+/// A file system that is torn down when dropped.
+struct Mount(PathBuf);
+
+impl Mount {
+    /// One in which no file can be made.
+    fn full(place: PathBuf) -> Self {
+        let options = ["-t", "tmpfs", "-o", "nr_inodes=1,mode=700", "tmpfs"];
+        let mounted = Command::new("mount").args(options).arg(&place).status();
+        assert!(mounted.unwrap().success());
+        Self(place)
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+/// A full disk is our failure, exit code 2, and takes nothing from what is
+/// known: the difference is in the report, and what was built waits for the
+/// same command to be run again.
+#[test]
+fn a_disk_that_is_full_when_nars_are_kept_loses_nothing() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: needs root to mount a file system");
+        return;
+    }
+    let state = tempfile::tempdir().unwrap();
+    // Inputs are at hand from now on; only the two NARs are kept anew.
+    assert_eq!(rebuild(state.path(), "/usr/bin:/bin", &[]).0, 1);
+    let mount = Mount::full(state.path().join("downloads"));
+    let (code, report) = rebuild(state.path(), "/usr/bin:/bin", &[]);
+    assert_eq!(code, 2, "{report:#}");
+    assert_eq!(report["subjects"][0]["status"], "differs");
+    assert_eq!(report["findings"][0]["rule"], "output-differs");
+    let troubles = report["troubles"].to_string();
+    assert!(troubles.contains("no room is left"), "{troubles}");
+    drop(mount);
+    let (code, report) = rebuild(state.path(), "/usr/bin:/bin", &[]);
+    assert_eq!(code, 1, "{report:#}");
+    assert_eq!(report["run"]["resumed"].as_array().unwrap().len(), 1, "{report:#}");
+    assert_eq!(
+        kept(&report)["claimed_nar"].as_str().map(|path| Path::new(path).exists()),
+        Some(true)
+    );
+}

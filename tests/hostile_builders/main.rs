@@ -23,6 +23,8 @@ mod outputs;
 mod published;
 mod reaching;
 mod taking;
+#[path = "../sandbox/users.rs"]
+mod users;
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt as _;
@@ -34,6 +36,7 @@ use arena::{Arena, SECRET};
 use harness::BUSYBOX;
 use nix_verify::build::RootKind;
 use nix_verify::sys::namespace::{NamespaceError, enter_private_root};
+use users::user_with_subordinate_ids;
 
 /// Says that this process is to be the kind of root of that name.
 const EXPECTED: &str = "VERIFY_TEST_ROOT_KIND";
@@ -117,23 +120,6 @@ fn run_as(user: Option<(u32, u32)>, attacks: &Path, kind: RootKind) {
         .status()
         .unwrap();
     assert!(status.success(), "as {kind}: {status}");
-}
-
-/// A user with a name, subordinate ids and the programs to map them.
-fn user_with_subordinate_ids() -> Option<(u32, u32)> {
-    let exists = |program: &&str| Path::new("/usr/bin").join(program).exists();
-    if !["newuidmap", "newgidmap"].iter().all(exists) {
-        return None;
-    }
-    let subordinate = std::fs::read_to_string("/etc/subuid").ok()?;
-    let names: Vec<&str> = subordinate.lines().filter_map(|line| line.split(':').next()).collect();
-    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
-    passwd.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        let uid = fields.get(2)?.parse().ok()?;
-        let ordinary = uid != 0 && names.contains(fields.first()?);
-        ordinary.then_some((uid, fields.get(3)?.parse().ok()?))
-    })
 }
 
 /// An attack, or several of a kind.

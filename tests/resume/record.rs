@@ -8,7 +8,7 @@ use super::scene::{Made, Scene, list};
 
 /// A run of two builds, killed when the first is written down and the second
 /// has begun. Gives the place of the record.
-fn interrupted(scene: &mut Scene) -> (Made, PathBuf) {
+fn interrupted(scene: &mut Scene, options: &[&str]) -> (Made, PathBuf) {
     let first = scene.derivation("first", "echo said; echo first > $out", &[], &[]);
     let slow = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
     let script = format!("{slow}; read a < {}; echo $a > $out", first.full());
@@ -16,7 +16,7 @@ fn interrupted(scene: &mut Scene) -> (Made, PathBuf) {
     scene.publish(&last.out, b"first\n", &[]);
     let file = scene.drv_file(&last);
     let mut child =
-        scene.command(&[]).arg(file).stdout(std::process::Stdio::null()).spawn().unwrap();
+        scene.command(options).arg(file).stdout(std::process::Stdio::null()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(120);
     let record = loop {
         let found = scene.room("runs").iter().flat_map(|run| list(run)).next();
@@ -83,7 +83,7 @@ fn a_record_that_was_tampered_with_counts_for_nothing() {
     ];
     for (what, damage) in damages {
         let mut scene = Scene::new();
-        let (last, record) = interrupted(&mut scene);
+        let (last, record) = interrupted(&mut scene, &[]);
         damage(&scene, &record);
         let outcome = scene.rebuild(&[&last], &[]);
         assert!(outcome.resumed().is_empty(), "{what}: {:#}", outcome.report);
@@ -94,13 +94,13 @@ fn a_record_that_was_tampered_with_counts_for_nothing() {
 #[test]
 fn what_nobody_touched_is_taken_up_unless_that_is_not_wanted() {
     let mut scene = Scene::new();
-    let (last, _) = interrupted(&mut scene);
+    let (last, _) = interrupted(&mut scene, &[]);
     let fresh = scene.rebuild(&[&last], &["--fresh"]);
     assert!(fresh.resumed().is_empty(), "{:#}", fresh.report);
     fresh.assert(0, &["reproduced"]);
 
     let mut scene = Scene::new();
-    let (last, record) = interrupted(&mut scene);
+    let (last, record) = interrupted(&mut scene, &[]);
     // Somebody else is at the same run: this one is on its own.
     let run = std::fs::File::open(record.parent().unwrap()).unwrap();
     run.lock().unwrap();
@@ -126,4 +126,32 @@ fn the_record_stays_when_the_report_cannot_be_written() {
     assert_eq!(outcome.resumed(), [made.drv_path.to_string()], "{:#}", outcome.report);
     outcome.assert(0, &["reproduced"]);
     assert!(scene.room("runs").is_empty());
+}
+
+/// What an installed Nix has built is hashed again and taken up like what we
+/// have, and belongs to a run of its own.
+#[test]
+fn what_nix_has_built_is_taken_up_too() {
+    let installed = std::process::Command::new("nix-store").arg("--version").output();
+    if !installed.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no nix-store");
+        return;
+    }
+    let nix = ["--executor", "nix"];
+    let mut scene = Scene::new();
+    let (last, record) = interrupted(&mut scene, &nix);
+    let ours = scene.rebuild(&[&last], &[]);
+    assert!(ours.resumed().is_empty(), "{:#}", ours.report);
+    ours.assert(0, &["reproduced"]);
+    let outcome = scene.rebuild(&[&last], &nix);
+    assert_eq!(outcome.resumed().len(), 1, "{:#}", outcome.report);
+    outcome.assert(0, &["reproduced"]);
+    assert!(!record.exists() && scene.room("builds").is_empty());
+
+    let mut scene = Scene::new();
+    let (last, record) = interrupted(&mut scene, &nix);
+    std::fs::write(a_file(&record.join("trees")), "forged\n").unwrap();
+    let outcome = scene.rebuild(&[&last], &nix);
+    assert!(outcome.resumed().is_empty(), "{:#}", outcome.report);
+    outcome.assert(0, &["reproduced"]);
 }

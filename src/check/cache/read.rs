@@ -114,16 +114,7 @@ fn understand(info: NarInfo, source: &str, judge: Judge<'_>) -> Reading {
     let report = info.verify(judge.store_dir, judge.keys);
     let names = |keys: &[KeyName]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
     let mut remarks = Vec::new();
-    let standing = if !report.bad().is_empty() {
-        let keys = report.bad().iter().map(|signature| signature.key_name().to_string()).collect();
-        Standing::Forged { keys }
-    } else if !report.good().is_empty() {
-        Standing::Trusted { keys: names(report.good()) }
-    } else if !report.as_written_only().is_empty() {
-        Standing::UnsortedReferences { keys: names(report.as_written_only()) }
-    } else {
-        Standing::Untrusted { unknown_keys: names(report.unknown()) }
-    };
+    let standing = Standing::of_narinfo(&report);
     if !report.as_written_only().is_empty() {
         let message = format!(
             "the signature in the narinfo of {source} is good over the references in the order of the file and bad over the sorted set that Nix checks"
@@ -163,15 +154,7 @@ fn understand(info: NarInfo, source: &str, judge: Judge<'_>) -> Reading {
 pub fn read_record(record: LocalRecord, source: &str, judge: Judge<'_>) -> Reading {
     let LocalRecord { facts, deriver, signatures, ca } = record;
     let checked = facts.check_signatures(judge.store_dir, &signatures, judge.keys);
-    let names = |keys: &[KeyName]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let standing = if !checked.bad().is_empty() {
-        let keys = checked.bad().iter().map(|signature| signature.key_name().to_string()).collect();
-        Standing::Forged { keys }
-    } else if checked.is_trusted() {
-        Standing::Trusted { keys: names(checked.good()) }
-    } else {
-        Standing::Untrusted { unknown_keys: names(checked.unknown()) }
-    };
+    let standing = Standing::of_signatures(&checked);
     let ca = ca.map(|ca| content_address(ca, &facts, judge.store_dir));
     let remarks = wrong_address(ca.as_ref(), &facts, &standing, source, judge.store_dir);
     let remarks = remarks.into_iter().collect();

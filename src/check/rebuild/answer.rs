@@ -4,7 +4,7 @@ use super::claim::{Claim, Contents, Source, Standing};
 use super::rules;
 use crate::check::Finding;
 use crate::nix::narinfo::NarInfo;
-use crate::nix::signature::{KeyName, TrustedKeys};
+use crate::nix::signature::TrustedKeys;
 use crate::nix::store_path::{StoreDir, StorePath};
 
 /// A narinfo that is well-formed and about the path asked for.
@@ -40,7 +40,7 @@ pub fn read_answer(
             .with("answered", store_dir.full(&narinfo.store_path));
         return Err(Box::new(finding));
     }
-    let standing = standing(&narinfo, store_dir, keys);
+    let standing = Standing::of_narinfo(&narinfo.verify(store_dir, keys));
     let contents = Some(Contents {
         nar_hash: narinfo.nar_hash,
         nar_size: narinfo.nar_size,
@@ -54,23 +54,6 @@ pub fn read_answer(
         contrast: Vec::new(),
     };
     Ok(Answer { claim, narinfo })
-}
-
-/// How much a narinfo's claim weighs. A single bad signature under a trusted
-/// name outweighs every good one.
-fn standing(narinfo: &NarInfo, store_dir: &StoreDir, keys: &TrustedKeys) -> Standing {
-    let report = narinfo.verify(store_dir, keys);
-    let names = |keys: &[KeyName]| keys.iter().map(ToString::to_string).collect();
-    if !report.bad().is_empty() {
-        let keys = report.bad().iter().map(|signature| signature.key_name().to_string()).collect();
-        Standing::Forged { keys }
-    } else if let Some(verified) = report.verified() {
-        Standing::Trusted { keys: names(verified.keys()) }
-    } else if !report.as_written_only().is_empty() {
-        Standing::UnsortedReferences { keys: names(report.as_written_only()) }
-    } else {
-        Standing::Untrusted { unknown_keys: names(report.unknown()) }
-    }
 }
 
 #[cfg(test)]

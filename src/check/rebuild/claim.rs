@@ -5,6 +5,8 @@ use std::fmt;
 
 use super::contrast::Contrast;
 use crate::nix::hash::NarHash;
+use crate::nix::narinfo::SignatureReport;
+use crate::nix::signature::{CheckedSignatures, KeyName, Signature};
 use crate::nix::store_path::StorePath;
 
 /// The facts about a store object that a signature covers, and that a rebuild
@@ -102,6 +104,33 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// Of a narinfo with these signatures. A single bad one under a trusted
+    /// name outweighs every good one.
+    #[must_use]
+    pub fn of_narinfo(report: &SignatureReport) -> Self {
+        Self::of(report.bad(), report.good(), report.as_written_only(), report.unknown())
+    }
+
+    /// Of anything else with these signatures.
+    #[must_use]
+    pub fn of_signatures(checked: &CheckedSignatures) -> Self {
+        Self::of(checked.bad(), checked.good(), &[], checked.unknown())
+    }
+
+    fn of(bad: &[Signature], good: &[KeyName], unsorted: &[KeyName], unknown: &[KeyName]) -> Self {
+        let names = |keys: &[KeyName]| keys.iter().map(ToString::to_string).collect();
+        if !bad.is_empty() {
+            let keys = bad.iter().map(|signature| signature.key_name().to_string()).collect();
+            Self::Forged { keys }
+        } else if !good.is_empty() {
+            Self::Trusted { keys: names(good) }
+        } else if !unsorted.is_empty() {
+            Self::UnsortedReferences { keys: names(unsorted) }
+        } else {
+            Self::Untrusted { unknown_keys: names(unknown) }
+        }
+    }
+
     /// The word used in reports.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -31,6 +31,13 @@ impl Sides {
     pub fn rounds(later: u32) -> Self {
         Self { first: "in round 0".to_owned(), second: format!("in round {later}") }
     }
+
+    /// Each in one word, for a directory.
+    #[must_use]
+    pub fn names(&self) -> [String; 2] {
+        [&self.first, &self.second]
+            .map(|side| side.strip_prefix("in ").unwrap_or(side).replace(' ', "-"))
+    }
 }
 
 /// One claim's content beside ours, or two builds of ours.
@@ -222,6 +229,23 @@ mod tests {
             "d: other contents (14 bytes claimed, 14 in ours), from byte 11; timestamp: date in \
              text, '2026-11-12' claimed, '2026-11-22' in ours"
         );
+    }
+
+    #[test]
+    fn sides_have_names() {
+        assert_eq!(Sides::default().names(), ["claimed", "ours"]);
+        assert_eq!(Sides::rounds(2).names(), ["round-0", "round-2"]);
+        let explained = explain(
+            nar(&["d".to_owned()], b"on 2026-11-12\n").as_slice(),
+            nar(&["d".to_owned(), "e".to_owned()], b"on 2026-11-22\n").as_slice(),
+            &Context { built_at: None, now: 1_795_377_600, host: Vec::new() },
+        );
+        let explained = explained.unwrap();
+        let said = explained.entries.iter().map(|entry| sentence(entry, &Sides::rounds(1)));
+        let said = said.collect::<Vec<_>>().join("\n");
+        assert!(said.contains("'2026-11-12' in round 0, '2026-11-22' in round 1"), "{said}");
+        assert!(said.contains("e: a file in round 1, not in round 0"), "{said}");
+        assert!(!said.contains("claimed"), "{said}");
     }
 
     #[test]

@@ -79,15 +79,8 @@ pub fn read_targets(
         .iter()
         .map(|word| tell(word, environment, store_dir))
         .collect::<Result<Vec<_>, _>>()?;
-    for file in &args.files {
-        let attributes: Vec<Option<String>> = match args.attributes.as_slice() {
-            [] => vec![None],
-            some => some.iter().cloned().map(Some).collect(),
-        };
-        named.extend(attributes.into_iter().map(|attribute| {
-            Named::Expression(Expression::File { file: file.clone(), attribute })
-        }));
-    }
+    let expressions = Expression::of_files(&args.files, &args.attributes);
+    named.extend(expressions.map(Named::Expression));
     if let Some(from) = &args.from {
         targets.paths.extend(listed(from, environment, store_dir)?);
     }

@@ -173,12 +173,15 @@ mod tests {
 
     use super::*;
     use crate::build::limits::{Held, Mechanism};
-    use crate::build::{BuildError, BuiltOutput, Limits, LogFile, RootKind, Surroundings, World};
+    use crate::build::{
+        BuildError, BuiltOutput, FailureReason, Limits, LogFile, RootKind, Surroundings, World,
+    };
     use crate::check::rebuild::examine;
     use crate::check::rebuild::fixture;
     use crate::check::{Level, Verdict};
     use crate::gather::credentials::Netrc;
     use crate::gather::http::{HttpClient, HttpOptions};
+    use crate::nix::derivation::Derivation;
     use crate::nix::store_path::StorePath;
 
     /// What an executor that builds nothing gives.
@@ -206,6 +209,10 @@ mod tests {
     impl Executor for FakeExecutor<'_> {
         fn name(&self) -> &'static str {
             "fake"
+        }
+
+        fn obstacle(&self, _: &Derivation, _: &StoreDir) -> Option<FailureReason> {
+            None
         }
 
         fn build(&self, job: &BuildJob) -> Result<BuildOutcome, BuildError> {

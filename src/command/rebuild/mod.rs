@@ -10,6 +10,7 @@ mod canary;
 mod closure;
 mod executors;
 mod gathered;
+mod ground;
 mod outcome;
 mod own_chain;
 mod picture;
@@ -18,40 +19,19 @@ mod resume;
 mod settings;
 mod shelf;
 mod targets;
-
-use std::collections::{BTreeMap, BTreeSet};
+mod work;
 
 pub(super) use self::builds::BuildSettings;
 pub(super) use self::canary::{Trial, nonce};
 
-use self::builds::Builds;
-use self::closure::Scope;
 use self::executors::Chosen;
-use self::gathered::Gathering;
-use self::outcome::{Outcome, kept_differences, kept_section, run_facts};
-use self::own_chain::{OwnChain, is_read_otherwise};
-use self::picture::Picture;
-use self::settings::{find_shell, other_worlds, settings};
-use self::targets::Reading;
+use self::ground::{Ground, Known};
+use self::work::Work;
 use super::cli::RebuildArgs;
-use super::sources::Sources;
 use super::{Environment, ToolError};
-use crate::build::{self, BuiltOutput, Executor, Recorded};
-use crate::check::rebuild::planned::examine_plan;
-use crate::check::rebuild::{examine, rules};
-use crate::gather::answers::Answers;
-use crate::gather::differing::{self, Differing};
-use crate::gather::diffoscope::Diffoscope;
-use crate::gather::drv_cache::DrvCache;
-use crate::gather::graph;
-use crate::nix::store_path::{StoreDir, StorePath};
-use crate::report::{Exit, Progress, Report, Trouble, rebuild as render};
-use crate::state::{Run, StateDir};
-use crate::sys::namespace::enter_private_root;
-
-/// Questions that are put to caches at once: a thousand narinfos a second at
-/// 50 ms each, and few enough for a small server.
-const QUESTIONS_AT_ONCE: usize = 48;
+use crate::nix::store_path::StorePath;
+use crate::report::{Exit, Progress, Report};
+use crate::state::Run;
 
 /// This program, which is also the supervisor of each build.
 pub(super) const SELF: &str = "/proc/self/exe";
@@ -69,169 +49,26 @@ pub fn run(
     progress: &Progress,
     record: &mut Option<Run>,
 ) -> Result<Report, ToolError> {
-    let store_dir = StoreDir::default();
-    let named = targets::read_named(args, environment, &store_dir)?;
-    let baseline = baseline::read(args, environment)?;
-    let evaluate = || targets::evaluate(&named, args, environment, &store_dir);
-    // Nix runs as whoever called us, unless it has to be kept off the network.
-    let evaluations = if args.sources.offline { None } else { Some(evaluate()?) };
-    let picture = Picture::of(args.graph.as_deref(), environment)?;
-    // Before any thread is started.
-    let root_kind =
-        enter_private_root().map_err(|error| ToolError::failed("prepare the sandbox", error))?;
-    let evaluations = evaluations.map_or_else(evaluate, Ok)?;
-    let state = StateDir::open(&args.work.state_path(environment)?)
-        .map_err(|error| ToolError::failed("use the state directory", error))?;
-    let sources = Sources::open(&args.sources, &args.keys, environment, &store_dir)?;
-    let questions = rayon::ThreadPoolBuilder::new()
-        .num_threads(QUESTIONS_AT_ONCE)
-        .build()
-        .map_err(|error| ToolError::failed("start threads", error))?;
-
-    let answers = Answers::new(&sources.client, &sources.caches, &store_dir, &sources.keys);
-    let drv_cache = DrvCache::new(&sources.client, &sources.caches, &store_dir);
-    let reading = Reading {
+    let (ground, asked) = Ground::prepare(args, environment)?;
+    let answers = ground.answers();
+    let known = Known::read(asked, &ground, &answers, (args, environment), progress)?;
+    let derivations = |path: &StorePath| known.graph.get(path).cloned();
+    let chosen = Chosen::new(args, environment, &ground.state, SELF.into(), &derivations)?;
+    let work = Work {
         args,
         environment,
-        sources: &sources,
-        answers: &answers,
-        caches: &drv_cache,
-        store_dir: &store_dir,
         progress,
-    };
-    let mut targets = questions.install(|| reading.run(named, evaluations))?;
-    let derivations = std::mem::take(&mut targets.derivations);
-    let graph::Loaded { graph, findings } = questions
-        .install(|| graph::load(derivations, &store_dir, &targets.files))
-        .map_err(|error| ToolError::failed("read the derivations", error))?;
-    targets.settle(&graph, &store_dir);
-
-    let scope = scope(args, &targets.paths, &graph);
-    let gathering = Gathering {
-        graph: &graph,
+        ground: &ground,
         answers: &answers,
-        sources: &sources,
-        store_dir: &store_dir,
-        state: &state,
-        network_builders: args.allow_network_builders,
-        offline: args.sources.offline,
-        progress,
+        known: &known,
+        chosen: &chosen,
     };
     if args.plan {
-        let mut planned =
-            questions.install(|| planned::planned(&gathering, &scope, &targets.paths));
-        planned.findings.extend(targets.findings);
-        planned.findings.extend(findings);
-        planned.unanswered.extend(targets.unanswered);
-        let mut examination = examine_plan(&planned, &store_dir);
-        examination.facts = render::plan_facts(&planned, args.world.name(), &store_dir)
-            .map_err(|error| ToolError::failed("put the facts into the report", error))?;
-        return Ok(Report::from(examination).with_view(render::plan_view(&planned)));
+        return work.plan();
     }
-    let gathered = questions.install(|| gathering.run(&scope.wanted))?;
-
-    let shell = find_shell(args, environment, &sources, &gathered)?;
-    let settings = settings(args, environment, shell.as_ref(), &state)?;
-    let derivations = |path: &StorePath| graph.get(path).cloned();
-    let chosen = Chosen::new(args, environment, &state, SELF.into(), &derivations)?;
-    let executor = chosen.executor();
-    let local = sources.local.is_some();
-    let canary = Trial {
-        executor,
-        settings: &settings,
-        client: &sources.client,
-        judge: &|rebuild| examine(rebuild, &store_dir, local),
-        state: &state,
-        store_dir: &store_dir,
-        nonce: nonce(environment),
-    }
-    .run();
-    let looked_at = |output: &BuiltOutput| {
-        is_read_otherwise(&gathered.objects, output)
-            || differing::is_claimed_otherwise(&output.path, output.nar_hash, &answers)
-    };
-    let circumstances = format!("{} {}", build::recorded::program(), chosen.described());
-    *record = resume::open(args, environment, &state, &circumstances, &targets.paths)?;
-    let read: BTreeSet<StorePath> = gathered.plan.needs().into_values().flatten().collect();
-    let needed =
-        |drv_path: &StorePath, output: &BuiltOutput| read.contains(drv_path) || looked_at(output);
-    let recorded =
-        record.as_ref().map(|run| Recorded::new(executor, &state, run, &circumstances, &needed));
-    let recorded = recorded.as_ref();
-    let executor: &dyn Executor = recorded.map_or(executor, |recorded| recorded);
-    let builds = Builds {
-        repeated: &|drv_path| scope.wanted.contains(drv_path),
-        looked_at: &looked_at,
-        executor,
-        graph: &graph,
-        plan: &gathered.plan,
-        settings: &settings,
-        store_dir: &store_dir,
-        progress,
-    };
-    let (done, shelf) = builds.run(gathered.objects.clone());
-
-    // Of a sample, most of what is below was not built.
-    let chained = scope.sample.is_none() && done.len() > 1;
-    let again = if chained {
-        OwnChain { builds: &builds, done: &done, shelf: &shelf }.run()
-    } else {
-        BTreeMap::new()
-    };
-
-    let diffoscope = args.diffoscope.then(|| {
-        let path = environment.variable("PATH");
-        Diffoscope::new(path, root_kind.separates_owner())
-    });
-    let context = differing::context(environment.now, settings.cores);
-    let differing = Differing::new(&answers, &state, &store_dir, context, diffoscope);
-    let outcome = Outcome {
-        graph: &graph,
-        gathered: &gathered,
-        done: &done,
-        again: &again,
-        objects: &shelf.objects,
-        differing: &differing,
-    };
-    let mut rebuild =
-        questions.install(|| outcome.facts(&targets.paths, &scope.wanted, &answers, &sources));
-    rebuild.chained = chained;
-    rebuild.rounds = args.rounds;
-    rebuild.sample = scope.sample;
-    rebuild.fetchers = scope.fetchers;
-    rebuild.world = settings.world.name.to_owned();
-    rebuild.sandbox.shell = shell.map(|shell| shell.facts);
-    rebuild.findings.extend(targets.findings);
-    rebuild.unanswered.extend(targets.unanswered);
-    rebuild.findings.extend(findings);
-    if let Some(why) = canary.failure() {
-        rebuild.remarks.push(format!("nothing that this run calls equal counts: {why}"));
-    }
-    rebuild.canary = Some(canary);
-    let mut examination = examine(&rebuild, &store_dir, local);
-    if examination.findings.iter().any(|finding| finding.rule == &rules::OUTPUT_DIFFERS) {
-        rebuild.other_worlds = other_worlds(settings.world);
-    }
-    examination.facts = render::facts(&rebuild, &store_dir)
-        .map_err(|error| ToolError::failed("put the facts into the report", error))?;
-    let mut view = render::view(&rebuild, &store_dir);
-    if let Some(baseline) = baseline {
-        baseline::compare(&baseline, &mut examination, &mut view)?;
-    }
-    if !args.output.reproducible {
-        view.sections.extend(kept_section(&rebuild));
-    }
-    let mut report = Report::from(examination).with_view(view);
-    let first = done.values().filter_map(|done| done.trouble.as_ref());
-    let second = again.values().filter_map(|again| again.trouble.as_ref());
-    report.troubles.extend(first.chain(second).map(|error| Trouble::from_error(error)));
-    let kept = differing.troubles();
-    report.troubles.extend(kept.iter().map(|error| Trouble::from_error(error.as_ref())));
-    report.troubles.extend(picture.and_then(|picture| picture.write(&rebuild, &store_dir)));
-    report.run = run_facts(&done, executor.name(), &settings.limits);
-    report.run.insert("differences".to_owned(), kept_differences(&rebuild));
-    resume::tell(&mut report.run, recorded);
-    Ok(report)
+    let gathered = work.gather()?;
+    let results = work.build(&gathered, record)?;
+    work.report(&gathered, results)
 }
 
 /// Ends a run whose report is out. What it had finished answers no other run;
@@ -245,18 +82,5 @@ pub fn end(record: Option<Run>, exit: Exit) -> Result<(), ToolError> {
             run.complete().map_err(|error| ToolError::failed("end the run", error))
         }
         _ => Ok(()),
-    }
-}
-
-/// What the options ask to be judged.
-fn scope(
-    args: &RebuildArgs,
-    targets: &BTreeSet<StorePath>,
-    graph: &graph::DerivationGraph,
-) -> Scope {
-    match args.sample {
-        Some(size) => Scope::closure(targets, graph).sample(size, &args.seed, graph),
-        None if args.closure => Scope::closure(targets, graph),
-        None => Scope::targets(targets),
     }
 }

@@ -24,7 +24,7 @@ use crate::check::rebuild::rounds::{RoundFacts, Unlike};
 use crate::check::rebuild::{Basis, Claim, Contents, Contrast, Sides};
 use crate::gather::answers::Answers;
 use crate::gather::claims::{self, Ids};
-use crate::gather::differing::Differing;
+use crate::gather::differing::{Differing, LaterRound};
 use crate::gather::graph::DerivationGraph;
 use crate::gather::inputs::Object;
 use crate::nix::build_trace::BuildTraceKey;
@@ -208,12 +208,14 @@ impl Outcome<'_> {
         first: &BuiltOutput,
         claims: &mut claims::Claims,
     ) -> Option<Unlike> {
-        let differing = |round: &Round| Some((round.number, round.unlike(name, first)?.clone()));
-        let (round, second) = done.rounds.iter().find_map(differing)?;
-        let later = (round, second.host_path.as_path());
+        let later = done.rounds.iter().find_map(|round| {
+            let Round { number, cores, .. } = *round;
+            let tree = &round.unlike(name, first)?.host_path;
+            Some(LaterRound { number, cores, tree })
+        })?;
         let unanswered = &mut claims.unanswered;
-        let contrast = self.differing.rounds(&first.path, &first.host_path, later, unanswered);
-        Some(Unlike { round, contrast })
+        let contrast = self.differing.rounds(&first.path, &first.host_path, &later, unanswered);
+        Some(Unlike { round: later.number, contrast })
     }
 
     /// Those of `inputs` that were built in this run.

@@ -2,27 +2,42 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::builds::reason;
 use super::closure::{Scope, bottom_up};
 use super::gathered::Gathering;
-use crate::build::requirements::Machine;
+use crate::build::Executor;
 use crate::check::Reason;
 use crate::check::rebuild::facts::Role;
 use crate::check::rebuild::planned::{Lacking, Planned, PlannedBuild, PlannedInput};
 use crate::gather::inputs::plan::Plan;
 use crate::gather::inputs::{Proof, Way};
-use crate::nix::derivation::{Derivation, Kind};
 use crate::nix::store_path::StorePath;
+
+/// What would build.
+pub struct Means<'a> {
+    /// Who.
+    pub executor: &'a dyn Executor,
+    /// Whether there is something for `/bin/sh`.
+    pub has_shell: bool,
+}
+
+/// What the sandbox has only if there is a shell for it.
+const SHELL: &[u8] = b"/bin/sh";
 
 /// Plans for what is wanted, and says what stands in the way.
 #[must_use]
-pub fn planned(gathering: &Gathering<'_>, scope: &Scope, targets: &BTreeSet<StorePath>) -> Planned {
+pub fn planned(
+    gathering: &Gathering<'_>,
+    scope: &Scope,
+    targets: &BTreeSet<StorePath>,
+    means: &Means<'_>,
+) -> Planned {
     let (plan, mut findings) = gathering.plan(&scope.wanted);
     findings.extend(gathering.answers.findings());
-    let machine = Machine::here();
     let mut obstacles = Obstacles {
         plan: &plan,
         gathering,
-        machine,
+        means,
         found: BTreeMap::new(),
         wanted_by: BTreeMap::new(),
     };
@@ -133,7 +148,7 @@ struct Obstacle<'a> {
 struct Obstacles<'a> {
     plan: &'a Plan,
     gathering: &'a Gathering<'a>,
-    machine: Machine,
+    means: &'a Means<'a>,
     found: BTreeMap<&'a StorePath, Obstacle<'a>>,
     /// How many derivations read each object that lacks.
     wanted_by: BTreeMap<&'a StorePath, u64>,
@@ -166,10 +181,19 @@ impl<'a> Obstacles<'a> {
         if let Some(lack) = &node.lack {
             return Some(obstacle(lack.reason, &lack.detail));
         }
+        let (derivation, checked) = self.gathering.graph.usable(drv_path)?;
+        if let Some(failure) = self.means.executor.obstacle(derivation, self.gathering.store_dir) {
+            return Some(obstacle(reason(&failure), &failure.to_string()));
+        }
+        let makes: BTreeSet<&StorePath> = checked.outputs.values().flatten().collect();
+        let mut read_own = None;
         let mut first = None;
         let mut seen: BTreeSet<&StorePath> = node.inputs.iter().collect();
         let mut open: Vec<&StorePath> = node.inputs.iter().collect();
         while let Some(path) = open.pop() {
+            if makes.contains(path) {
+                read_own = Some(self.gathering.store_dir.full(path));
+            }
             if let Some((path, lack)) = plan.lacking.get_key_value(path) {
                 *self.wanted_by.entry(path).or_default() += 1;
                 first = first.filter(|(known, _)| *known < path).or(Some((path, lack)));
@@ -186,24 +210,16 @@ impl<'a> Obstacles<'a> {
                 }
             }
         }
-        let derivation = self.gathering.graph.get(drv_path)?;
-        if let Some(why) = self.unsupported(derivation) {
+        if let Some(own) = read_own {
+            let why = format!("its inputs are claimed to refer to {own}, which it is to make");
             return Some(obstacle(Reason::Unsupported, &why));
         }
-        first.map(|(_, lack)| obstacle(lack.reason, &lack.detail))
-    }
-
-    /// Why this machine cannot build it, as far as the derivation alone says.
-    fn unsupported(&self, derivation: &Derivation) -> Option<String> {
-        let platform = String::from_utf8_lossy(&derivation.platform);
-        if derivation.kind() == Kind::Impure {
-            return Some("an impure derivation is never the same twice".to_owned());
+        if derivation.builder == SHELL && !self.means.has_shell {
+            let why = "its builder is /bin/sh, and no static shell was found for it (name one \
+                       with --shell, unless an input holds one)";
+            return Some(obstacle(Reason::Environment, why));
         }
-        let runs = self.machine.platforms.iter().any(|known| *known == platform);
-        (!runs && !derivation.is_builtin()).then(|| {
-            let known = self.machine.platforms.join(", ");
-            format!("the platform is '{platform}' (this machine runs {known})")
-        })
+        first.map(|(_, lack)| obstacle(lack.reason, &lack.detail))
     }
 }
 

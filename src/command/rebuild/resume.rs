@@ -8,12 +8,9 @@
 use std::collections::BTreeSet;
 use std::num::NonZero;
 
-use serde_json::{Map, Value};
-
 use super::super::cli::RebuildArgs;
 use super::super::options::{OutputOptions, WorkOptions};
 use super::super::{Environment, ToolError};
-use crate::build::Recorded;
 use crate::nix::hash::{Hash, HashAlgorithm};
 use crate::nix::store_path::StorePath;
 use crate::state::{Run, StateDir};
@@ -54,12 +51,4 @@ fn name(
     };
     let text = format!("{circumstances}\n{asked:?}\n{:?}\n{targets:?}", environment.directory);
     Hash::of(HashAlgorithm::Sha256, text.as_bytes())
-}
-
-/// What a report says of it, in its `run` object.
-pub fn tell(run: &mut Map<String, Value>, recorded: Option<&Recorded<'_>>) {
-    let resumed = recorded.map(Recorded::resumed).unwrap_or_default();
-    let resumed: BTreeSet<String> =
-        resumed.into_iter().map(|(drv_path, _)| drv_path.to_string()).collect();
-    run.insert("resumed".to_owned(), resumed.into_iter().collect());
 }

@@ -1,5 +1,6 @@
 //! From the options to what every build of the run has in common.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -7,17 +8,19 @@ use super::super::cli::RebuildArgs;
 use super::super::sources::Sources;
 use super::super::{Environment, ToolError};
 use super::builds::BuildSettings;
-use super::gathered::Gathered;
 use crate::build::limits::Spare;
 use crate::build::{Limits, World};
 use crate::check::rebuild::facts::WorldFact;
+use crate::gather::inputs::Object;
 use crate::gather::shell::{self, Shell};
+use crate::nix::store_path::StorePath;
 use crate::state::StateDir;
 
 /// What stands for no shell in `--shell`.
 const NO_SHELL: &str = "none";
 
-/// The shell for `/bin/sh`, by the options or found.
+/// The shell for `/bin/sh`, by the options or found: in the local store, in
+/// `objects`, or on this machine.
 ///
 /// # Errors
 /// A shell that was named and cannot be used.
@@ -25,7 +28,7 @@ pub fn find_shell(
     args: &RebuildArgs,
     environment: &Environment,
     sources: &Sources,
-    gathered: &Gathered,
+    objects: &BTreeMap<StorePath, Object>,
 ) -> Result<Option<Shell>, ToolError> {
     match &args.shell {
         Some(path) if path.as_os_str() == NO_SHELL => Ok(None),
@@ -34,8 +37,7 @@ pub fn find_shell(
         }),
         None => {
             let store = sources.local.as_ref().map(|local| local.root().join("nix/store"));
-            let trees = gathered
-                .objects
+            let trees = objects
                 .iter()
                 .map(|(path, object)| (path.to_string(), object.input.host_path.as_path()));
             Ok(shell::find(store.as_deref(), trees))
