@@ -150,7 +150,7 @@ fn what_nix_has_built_is_taken_up_too() {
 
     let mut scene = Scene::new();
     let (last, record) = interrupted(&mut scene, &nix);
-    std::fs::write(a_file(&record.join("trees")), "forged\n").unwrap();
+    std::fs::write(a_file(&record.join("trees/outputs")), "forged\n").unwrap();
     let outcome = scene.rebuild(&[&last], &nix);
     assert!(outcome.resumed().is_empty(), "{:#}", outcome.report);
     outcome.assert(0, &["reproduced"]);
