@@ -83,6 +83,12 @@ impl Bill {
         Err(MaterialError::Contradiction(what.to_owned()))
     }
 
+    /// The document as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.document.to_string()
+    }
+
     /// The statement to sign.
     #[must_use]
     pub fn statement(&self) -> Statement {

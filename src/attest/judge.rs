@@ -136,7 +136,7 @@ fn shown(asked: &Asked) -> String {
 
 /// What is wrong with envelopes themselves. What nobody trusted has signed is
 /// open only if the envelopes are what was asked about.
-fn envelopes(pool: &Pool, each: bool, judgement: &mut Judgement) {
+pub fn envelopes(pool: &Pool, each: bool, judgement: &mut Judgement) {
     for entry in &pool.entries {
         let keys = |names: &BTreeSet<_>| {
             names.iter().map(ToString::to_string).collect::<Vec<String>>().join(", ")

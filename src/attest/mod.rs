@@ -9,6 +9,7 @@
 pub mod bill;
 pub mod canonical;
 pub mod dsse;
+pub mod gate;
 pub mod judge;
 pub mod material;
 pub mod nix_signature;

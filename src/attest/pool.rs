@@ -112,6 +112,8 @@ pub struct Vote {
     pub status: String,
     /// Where it stands.
     pub place: String,
+    /// How many builds gave it, where all of several gave the same.
+    pub builds: Option<u64>,
 }
 
 /// What is said of one name.
@@ -132,6 +134,9 @@ pub struct Pool {
     pub entries: Vec<Entry>,
     /// By kind and name.
     pub said: BTreeMap<(Kind, String), Said>,
+    /// The bills of materials that trusted keys have signed, as written, with
+    /// where they stand.
+    pub bills: Vec<(String, String)>,
 }
 
 /// Whose word counts, and as how many.
@@ -226,6 +231,7 @@ impl Pool {
             verdict,
             status: status.to_owned(),
             place: entry.place.clone(),
+            builds: None,
         };
         match statement.predicate_type.as_str() {
             rebuild::PREDICATE_TYPE => match Rebuild::from_statement(&statement) {
@@ -239,12 +245,28 @@ impl Pool {
                 Err(error) => return Standing::Malformed(error.to_string()),
             },
             bill::PREDICATE_TYPE => match Bill::from_statement(&statement) {
-                Ok(_) => self.about(Kind::Bill, &statement, &vote(Verdict::Pass, "described")),
+                Ok(bill) => {
+                    self.about(Kind::Bill, &statement, &vote(Verdict::Pass, "described"));
+                    self.bills.push((entry.place.clone(), bill.text()));
+                }
                 Err(error) => return Standing::Malformed(error.to_string()),
             },
             _ => return Standing::Unsupported,
         }
         Standing::Trusted
+    }
+
+    /// Counts an unsigned rebuild report as the word of `witness`.
+    pub fn add_report(&mut self, place: &str, rebuild: &Rebuild, witness: &str) {
+        let witnesses = BTreeSet::from([witness.to_owned()]);
+        self.rebuilt(rebuild, |verdict, status| Vote {
+            witnesses: witnesses.clone(),
+            keys: witnesses.clone(),
+            verdict,
+            status: status.to_owned(),
+            place: place.to_owned(),
+            builds: None,
+        });
     }
 
     fn about(&mut self, kind: Kind, statement: &Statement, vote: &Vote) {
@@ -258,7 +280,9 @@ impl Pool {
         for output in rebuild.derivations.iter().flat_map(|one| one.outputs.values()) {
             let Some(path) = &output.path else { continue };
             let said = self.said.entry((Kind::Rebuild, path.to_string())).or_default();
-            let vote = vote(output.verdict, &output.status);
+            let stable = output.stability.as_ref().filter(|stability| stability.stable);
+            let builds = stable.map(|stability| stability.builds);
+            let vote = Vote { builds, ..vote(output.verdict, &output.status) };
             match &output.contents {
                 Some(ours) => {
                     said.contents.entry(Digest::from(ours.nar_hash)).or_default().push(vote);

@@ -1,4 +1,4 @@
-//! The rules of `verify attest verify`, each with a page in `docs/checks/`.
+//! The rules of `verify attest verify` and `verify gate`, each with a page in `docs/checks/`.
 
 use super::{Level, Rule};
 
@@ -42,11 +42,20 @@ pub static ATTESTED_OTHERWISE: Rule = Rule {
     remedy: "do not use the object: what is at hand is not what was built and attested",
 };
 
+/// Evidence is about something else than what is to be activated.
+pub static FOREIGN_EVIDENCE: Rule = Rule {
+    id: "foreign-evidence",
+    level: Level::Error,
+    summary: "evidence is about something else than what is to be activated",
+    remedy: "give the report or bill of materials of this very target, made again if the target has changed",
+};
+
 /// All of them.
-pub static ALL: [&Rule; 5] = [
+pub static ALL: [&Rule; 6] = [
     &MALFORMED_ATTESTATION,
     &FORGED_ATTESTATION,
     &ATTESTATIONS_DISAGREE,
     &ATTESTED_FAILURE,
     &ATTESTED_OTHERWISE,
+    &FOREIGN_EVIDENCE,
 ];

@@ -57,6 +57,7 @@ pub static RULES: &[Entry] = &[
     entry!(rebuild::FIXED_OUTPUT_MISMATCH, "fixed-output-mismatch"),
     entry!(lock::alone::broken_graph::FOLLOWS_CYCLE, "follows-cycle"),
     entry!(lock::change::follows_removed::RULE, "follows-removed"),
+    entry!(attest::FOREIGN_EVIDENCE, "foreign-evidence"),
     entry!(rebuild::FOREIGN_NARINFO, "foreign-narinfo"),
     entry!(cache::FOREIGN_STORE_DIRECTORY, "foreign-store-directory"),
     entry!(attest::FORGED_ATTESTATION, "forged-attestation"),

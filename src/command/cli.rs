@@ -8,6 +8,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::attest::AttestArgs;
+use super::gate::GateArgs;
 use super::options::{KeyOptions, OutputOptions, SourceOptions, WorkOptions};
 use super::sbom::SbomArgs;
 use crate::check::sample::Sample;
@@ -55,6 +56,8 @@ pub enum Command {
     Sbom(Box<SbomArgs>),
     /// Sign what was found out, and check what others have signed
     Attest(AttestArgs),
+    /// Decide whether something may be activated: evidence and policy
+    Gate(Box<GateArgs>),
     /// Show what a NAR, narinfo, derivation or lock file says, strictly read
     Inspect(Box<InspectArgs>),
     /// Explain a rule: what it means, why it matters, what to do

@@ -14,6 +14,7 @@ pub mod describe;
 pub mod doctor;
 mod environment;
 pub mod explain;
+pub mod gate;
 pub mod inspect;
 pub mod lock;
 pub mod options;
@@ -119,6 +120,9 @@ fn dispatch(environment: &Environment) -> Exit {
                 finish(&args.output, environment, |_| attest::verify(args, environment))
             }
         },
+        Command::Gate(args) => {
+            finish(&args.output, environment, |progress| gate::run(args, environment, progress))
+        }
         Command::Inspect(args) => {
             finish(&args.output, environment, |_| inspect::run(args, environment))
         }

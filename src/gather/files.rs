@@ -1,7 +1,7 @@
 //! Files that the user named: small ones to read, and what a name leads to.
 
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::nix::store_path::{StoreDir, StorePath};
 
@@ -30,6 +30,31 @@ pub fn read_text(path: &Path) -> io::Result<String> {
 /// What the system says.
 pub fn check_directory(path: &Path) -> io::Result<()> {
     std::fs::read_dir(path).map(drop)
+}
+
+/// A file, or the files that lie in a directory, hidden ones and directories
+/// apart, by name.
+///
+/// # Errors
+/// What the system says, or more than `most`.
+pub fn plain_files(path: &Path, most: usize) -> io::Result<Vec<PathBuf>> {
+    if !std::fs::metadata(path)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        if !hidden && std::fs::metadata(entry.path())?.is_file() {
+            files.push(entry.path());
+        }
+        if files.len() > most {
+            let message = format!("it holds more than {most} files");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// What a name leads to.

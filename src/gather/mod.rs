@@ -39,6 +39,7 @@ pub mod input;
 pub mod inputs;
 pub mod keys;
 pub mod listing;
+pub mod local_closure;
 pub mod local_store;
 pub mod lock_inputs;
 mod memory;

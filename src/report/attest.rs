@@ -152,7 +152,7 @@ fn content_json(name: &str, digest: Digest, keys: &[&str]) -> Value {
     content
 }
 
-fn entry_json(entry: &Entry) -> Value {
+pub(super) fn entry_json(entry: &Entry) -> Value {
     let names = |keys: &BTreeSet<_>| keys.iter().map(ToString::to_string).collect::<Vec<String>>();
     json!({
         "place": entry.place,
@@ -180,7 +180,7 @@ fn answer_json(answer: &Answer) -> Value {
     })
 }
 
-const fn tone(verdict: Verdict) -> Tone {
+pub(super) const fn tone(verdict: Verdict) -> Tone {
     match verdict {
         Verdict::Pass => Tone::Good,
         Verdict::Inconclusive => Tone::Doubtful,

@@ -13,6 +13,7 @@ pub mod drawing;
 pub mod envelope;
 pub mod exit;
 mod fingerprint;
+pub mod gate;
 pub mod github;
 pub mod gitlab;
 pub mod human;

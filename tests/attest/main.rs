@@ -13,6 +13,7 @@
 )]
 
 mod agreement;
+mod gate;
 mod honest;
 mod others;
 mod scene;
