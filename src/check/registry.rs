@@ -95,6 +95,7 @@ pub static RULES: &[Entry] = &[
     entry!(cache::MODIFIED_PATH, "modified-path"),
     entry!(lock::alone::mutable_tarball::RULE, "mutable-tarball"),
     entry!(evidence::NAR_HASH_NOT_OF_REV, "nar-hash-not-of-rev"),
+    entry!(evidence::NAR_HASH_NOT_OF_URL, "nar-hash-not-of-url"),
     entry!(rebuild::NAR_MISMATCH, "nar-mismatch"),
     entry!(lock::change::narhash_changed_same_rev::RULE, "narhash-changed-same-rev"),
     entry!(lock::change::narhash_not_updated::RULE, "narhash-not-updated"),

@@ -349,14 +349,37 @@ pub struct LockArgs {
         value_parser = NonEmptyStringValueParser::new()
     )]
     pub mirrors: Vec<String>,
+    /// Ask over HTTPS: git servers what --mirror would be asked, archives and
+    /// files for their hashes
+    #[arg(long, help_heading = "Evidence", conflicts_with = "offline")]
+    pub online: bool,
     /// SSH keys whose signatures over commits and tags are known, as ssh-keygen
     /// reads them; of the base revision if the file is in the repository
-    #[arg(long, value_name = "FILE", help_heading = "Evidence", requires = "mirrors")]
+    #[arg(long, value_name = "FILE", help_heading = "Evidence")]
     pub allowed_signers: Option<PathBuf>,
     /// OpenPGP keys whose signatures are known, as gpg exports them; of the base
     /// revision if the file is in the repository
-    #[arg(long, value_name = "FILE", help_heading = "Evidence", requires = "mirrors")]
+    #[arg(long, value_name = "FILE", help_heading = "Evidence")]
     pub keyring: Option<PathBuf>,
+    /// A host that --online may ask though its address is not a public one;
+    /// may be repeated
+    #[arg(
+        long = "private-host", value_name = "HOST[:PORT]", help_heading = "Network",
+        requires = "online", value_parser = NonEmptyStringValueParser::new()
+    )]
+    pub private_hosts: Vec<String>,
+    /// Credentials for hosts
+    #[arg(long, value_name = "FILE", help_heading = "Network", requires = "online")]
+    pub netrc_file: Option<PathBuf>,
+    /// Certificates (PEM) to trust beside those of the system
+    #[arg(long, value_name = "FILE", help_heading = "Network", requires = "online")]
+    pub ca_file: Option<PathBuf>,
+    /// Use no network at all, which is so without --online
+    #[arg(long, help_heading = "Network")]
+    pub offline: bool,
+    /// Where work is kept.
+    #[command(flatten)]
+    pub work: WorkOptions,
     /// What is allowed and put up with [default: .verify.toml beside the lock,
     /// of the base revision if there is one]
     #[arg(long, value_name = "FILE")]

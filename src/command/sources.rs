@@ -1,6 +1,6 @@
 //! From the options about sources and trust to what answers questions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -105,7 +105,8 @@ impl Sources {
             added.map_err(|error| ToolError::failed(doing(), error))?;
         }
         let ca_file = options.ca_file.clone().or(conf_ca);
-        let http = http(options.offline, ca_file.as_deref(), &caches, environment)?;
+        let origins = caches.iter().filter_map(|cache| cache.url.origin()).collect();
+        let http = http(options.offline, ca_file.as_deref(), origins, environment)?;
         let client = CacheClient::new(http.clone(), netrc.clone(), store_dir.clone());
         let local = options
             .local_store
@@ -214,7 +215,11 @@ fn nix_conf(file: &Path, environment: &Environment) -> Result<NixConf, ToolError
         .map_err(|error| ToolError::failed(format!("read '{}'", file.display()), error))
 }
 
-fn read_netrc(file: Option<&Path>, environment: &Environment) -> Result<Netrc, ToolError> {
+/// The credentials of a netrc file; none if none is named.
+pub(super) fn read_netrc(
+    file: Option<&Path>,
+    environment: &Environment,
+) -> Result<Netrc, ToolError> {
     let Some(file) = file else { return Ok(Netrc::default()) };
     let doing = || format!("read the credentials in '{}'", file.display());
     let text = crate::gather::files::read_text(&environment.absolute(file))
@@ -222,10 +227,11 @@ fn read_netrc(file: Option<&Path>, environment: &Environment) -> Result<Netrc, T
     Netrc::parse(text.as_bytes()).map_err(|error| ToolError::failed(doing(), error))
 }
 
-fn http(
+/// A client that may ask the origins that the user named wherever they are.
+pub(super) fn http(
     offline: bool,
     ca_file: Option<&Path>,
-    caches: &[AskedCache],
+    named_origins: BTreeSet<String>,
     environment: &Environment,
 ) -> Result<HttpClient, ToolError> {
     let variable =
@@ -243,7 +249,7 @@ fn http(
         offline,
         ca_certificates,
         proxies,
-        named_origins: caches.iter().filter_map(|cache| cache.url.origin()).collect(),
+        named_origins,
         ..HttpOptions::default()
     }))
 }

@@ -13,10 +13,12 @@ pub mod content;
 mod loose;
 pub mod mirrors;
 pub mod nar;
+pub mod online;
+pub mod server;
 mod signatures;
 pub mod snapshot;
 
-use std::io::Read as _;
+use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -181,6 +183,25 @@ impl Repository {
         let inner = git2::Repository::init_opts(path, &options)
             .map_err(|error| failed(path, "make a repository".to_owned(), &error))?;
         Ok(Self { inner, path: path.to_owned() })
+    }
+
+    /// Takes a pack in. Each object is filed under the id that its bytes have.
+    ///
+    /// # Errors
+    /// A pack that is damaged or lacks a base, or what the disk says.
+    pub fn take_pack(&self, mut pack: impl Read) -> Result<(), GitError> {
+        let failed = |error: &dyn std::fmt::Display| GitError::Failed {
+            path: self.path.clone(),
+            action: "take in a pack".to_owned(),
+            message: error.to_string(),
+        };
+        let odb = self.inner.odb().map_err(|error| failed(&error))?;
+        let place = self.inner.commondir().join("objects/pack");
+        let mut indexer = git2::Indexer::new(Some(&odb), &place, 0o600, false)
+            .map_err(|error| failed(&error.message()))?;
+        std::io::copy(&mut pack, &mut indexer).map_err(|error| failed(&error))?;
+        indexer.commit().map_err(|error| failed(&error.message()))?;
+        odb.refresh().map_err(|error| failed(&error.message()))
     }
 
     /// The path it was opened by.

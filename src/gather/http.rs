@@ -211,6 +211,9 @@ impl HttpClient {
         }
         let (mut url, mut zone) = (Cow::Borrowed(&request.url), request.zone);
         for _ in 0..=MAX_REDIRECTS {
+            if request.secure && url.scheme() != "https" {
+                return Err(url_guard::GuardError::Scheme(url.scheme().to_owned()).into());
+            }
             let through_proxy = self.admit(&url, zone).await?;
             let wire = lane.wire(&url, zone, options)?;
             let authorised = match &url {

@@ -4,6 +4,7 @@
 use std::io::{self, Read};
 
 use bytes::{Buf as _, Bytes};
+use url::Url;
 
 use super::http::{HttpClient, shown};
 use super::http_error::{Deadline, Failure, HttpError};
@@ -80,6 +81,7 @@ pub struct Body {
     resume: Resume,
     tries: u32,
     length: Option<u64>,
+    url: Url,
     /// Last, so that it outlives what was read over it.
     lane: Borrowed,
 }
@@ -100,15 +102,21 @@ impl Body {
         deadline: Deadline,
     ) -> Result<Self, Failure> {
         let resume = Resume { ranges: reply.sends_ranges(), tag: reply.tag().map(str::to_owned) };
-        let length = reply.length();
+        let (length, url) = (reply.length(), reply.url().clone());
         let plain = Plain::new(reply, 0, cap, deadline)?;
-        Ok(Self { plain, client, request, resume, tries: 1, length, lane })
+        Ok(Self { plain, client, request, resume, tries: 1, length, url, lane })
     }
 
     /// The length that the server named.
     #[must_use]
     pub const fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// The URL that answered, after redirects.
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        &self.url
     }
 
     /// Sees to it that there are bytes to be given out; none are there at the

@@ -56,6 +56,8 @@ pub struct Request {
     pub decode: bool,
     /// Further headers.
     pub headers: Vec<(&'static str, String)>,
+    /// Follow no redirect to a URL without TLS.
+    pub secure: bool,
     /// What is sent with POST; `None`: a GET. The answer to a POST is never a
     /// redirect that is followed.
     pub post: Option<Arc<[u8]>>,
@@ -73,7 +75,7 @@ impl Request {
     #[must_use]
     pub const fn from_zone(url: Url, zone: Zone) -> Self {
         let headers = Vec::new();
-        Self { url, zone, credentials: None, decode: false, headers, post: None }
+        Self { url, zone, credentials: None, decode: false, headers, secure: false, post: None }
     }
 }
 

@@ -141,6 +141,11 @@ impl Reply {
         self.response.status().as_u16()
     }
 
+    /// The URL that answered.
+    pub(super) fn url(&self) -> &Url {
+        self.response.url()
+    }
+
     /// The address it came from, which may be a proxy's.
     pub(super) fn peer(&self) -> Option<IpAddr> {
         self.response.remote_addr().map(|peer| peer.ip())

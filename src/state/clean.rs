@@ -96,6 +96,9 @@ impl super::StateDir {
         for room in ["logs", "nars"] {
             items.extend(list(root, room)?);
         }
+        for mirror in list(root, "git")? {
+            items.push(Item { size: size_of(&mirror.path), ..mirror });
+        }
         items.sort_by(|a, b| a.used.cmp(&b.used).then_with(|| a.name.cmp(&b.name)));
         let mut total: u64 = items.iter().map(|item| item.size).fold(0, u64::saturating_add);
         let room = if request.all { 0 } else { request.max_size };
@@ -193,6 +196,25 @@ fn list(root: &Path, room: &str) -> Result<Vec<Item>, StateError> {
     }
     items.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(items)
+}
+
+/// Bytes of the files below a directory; of git's directories none lies deeper.
+pub fn size_of(directory: &Path) -> u64 {
+    /// `objects/pack` and `objects/<xx>`.
+    const DEPTH: usize = 4;
+    let mut todo = vec![(directory.to_owned(), 0)];
+    let mut size = 0_u64;
+    while let Some((directory, depth)) = todo.pop() {
+        for entry in std::fs::read_dir(&directory).into_iter().flatten().filter_map(Result::ok) {
+            let Ok(metadata) = entry.metadata() else { continue };
+            if metadata.is_dir() && depth < DEPTH {
+                todo.push((entry.path(), depth + 1));
+            } else if metadata.is_file() {
+                size = size.saturating_add(metadata.len());
+            }
+        }
+    }
+    size
 }
 
 /// All objects. What has no record is as old as can be.

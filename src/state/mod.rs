@@ -25,11 +25,13 @@ use std::path::{Path, PathBuf};
 
 pub use blobs::{Blob, Blobs};
 pub use builds::BuildDir;
-pub use clean::{CleanReport, CleanRequest, DEFAULT_MAX_SIZE};
+pub use clean::{CleanReport, CleanRequest, DEFAULT_MAX_SIZE, size_of};
 pub use error::StateError;
 pub use lock::Lock;
 pub use objects::{ObjectInfo, Objects, Staged, StoredObject};
 pub use runs::{Finished, Run};
+
+use crate::nix::hash::{Hash, HashAlgorithm};
 
 /// Marks a directory as ours and names its layout.
 const MARKER: &str = "verify-state";
@@ -38,8 +40,8 @@ const MARKER: &str = "verify-state";
 const LAYOUT: &str = "1\n";
 
 /// The directories below the root, each with its one use.
-const ROOMS: [&str; 8] =
-    ["objects", "builds", "failed", "logs", "nars", "downloads", "locks", runs::ROOM];
+const ROOMS: [&str; 9] =
+    ["objects", "builds", "failed", "logs", "nars", "downloads", "git", "locks", runs::ROOM];
 
 /// The lock that every run holds shared and removal holds alone.
 const IN_USE: &str = "in-use";
@@ -115,6 +117,13 @@ impl StateDir {
     #[must_use]
     pub fn nars(&self) -> Blobs {
         Blobs::new(self.root.join("nars"), "nar")
+    }
+
+    /// Where the mirror of the git repository at `url` is, or would be.
+    #[must_use]
+    pub fn git_mirror(&self, url: &str) -> PathBuf {
+        let name = Hash::of(HashAlgorithm::Sha256, url.as_bytes()).nix32();
+        self.root.join("git").join(name)
     }
 
     /// A new random private directory for one build; removed when dropped.

@@ -13,7 +13,10 @@
 
 mod base;
 mod forged;
+#[path = "../gather_support/mod.rs"]
+mod gather_support;
 mod hostile;
+mod online;
 mod real;
 mod rules;
 

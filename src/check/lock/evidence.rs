@@ -171,6 +171,8 @@ pub struct PinEvidence {
     pub descends: Answer,
     /// `narHash` is the hash of what `rev` holds.
     pub nar_hash: Answer,
+    /// `narHash` is the hash of what the URL of an archive or a file serves.
+    pub served: Answer,
     /// A required signer signed; asked if signers are required or known.
     pub signature: Answer,
     /// Who signed the locked commit, or the tag that leads to it.

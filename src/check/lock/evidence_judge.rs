@@ -27,6 +27,7 @@ pub fn judge(subject: &str, question: &PinQuestion, evidence: &PinEvidence) -> J
         (&rules::REV_COUNT_MISMATCH, &evidence.rev_count),
         (&rules::REV_NOT_DESCENDANT, &evidence.descends),
         (&rules::NAR_HASH_NOT_OF_REV, &evidence.nar_hash),
+        (&rules::NAR_HASH_NOT_OF_URL, &evidence.served),
         (&rules::MISSING_SIGNER, &evidence.signature),
     ] {
         take(&mut judged, subject, rule, answer, question);

@@ -10,6 +10,14 @@ pub static NAR_HASH_NOT_OF_REV: Rule = Rule {
     remedy: "lock the input again (nix flake update INPUT) and find out who wrote the hash: Nix uses what narHash names, whatever rev says",
 };
 
+/// `narHash` is of something else than what the URL serves.
+pub static NAR_HASH_NOT_OF_URL: Rule = Rule {
+    id: "nar-hash-not-of-url",
+    level: Level::Error,
+    summary: "narHash is not the hash of what the locked URL serves",
+    remedy: "lock the input again (nix flake update INPUT) and find out whether the file or the hash was changed: Nix uses what narHash names, if a cache or store has it",
+};
+
 /// The commit is on no branch and no tag.
 pub static IMPOSTOR_COMMIT: Rule = Rule {
     id: "impostor-commit",
@@ -123,13 +131,14 @@ pub static SIGNER_CHANGED: Rule = Rule {
 };
 
 /// All of them.
-pub static ALL: [&Rule; 15] = [
+pub static ALL: [&Rule; 16] = [
     &AMBIGUOUS_REF,
     &BAD_SIGNATURE,
     &COMMIT_TIME_MISMATCH,
     &IMPOSTOR_COMMIT,
     &MISSING_SIGNER,
     &NAR_HASH_NOT_OF_REV,
+    &NAR_HASH_NOT_OF_URL,
     &REV_COUNT_MISMATCH,
     &REV_NOT_DESCENDANT,
     &REV_NOT_FOUND,

@@ -7,8 +7,7 @@ use super::evidence::{Answer, Forge, LockedFacts, PinEvidence, PinQuestion, PinS
 use super::evidence_judge::{Judged, judge};
 use crate::nix::git::ObjectId;
 
-/// The questions about the inputs that the root reaches and that have a
-/// revision, each with the place of its input in `Audit::inputs`.
+/// The questions about the inputs that the root reaches, each with the place of its input in `Audit::inputs`.
 #[must_use]
 pub fn of(
     head: &Audit<'_>,
@@ -27,7 +26,7 @@ pub fn of(
         .iter()
         .enumerate()
         .zip(before)
-        .filter(|((_, input), _)| input.depth.is_some() && input.locked.rev().is_some())
+        .filter(|((_, input), _)| input.depth.is_some())
         .map(|((at, input), old)| {
             let locked = input.locked;
             let question = PinQuestion {
@@ -69,7 +68,7 @@ pub fn judged(
     let mut judged = judge(&input.path, question, evidence);
     for finding in &mut judged.findings {
         let place = match finding.rule.id {
-            "nar-hash-not-of-rev" => audit.at_locked(input, "narHash"),
+            "nar-hash-not-of-rev" | "nar-hash-not-of-url" => audit.at_locked(input, "narHash"),
             "commit-time-mismatch" => audit.at_locked(input, "lastModified"),
             "rev-count-mismatch" => audit.at_locked(input, "revCount"),
             "rev-off-branch" | "ambiguous-ref" => audit.at_both(input, "ref"),
@@ -102,6 +101,7 @@ pub fn facts(evidence: &PinEvidence) -> serde_json::Value {
         ("rev_count", &evidence.rev_count),
         ("descends", &evidence.descends),
         ("nar_hash", &evidence.nar_hash),
+        ("served", &evidence.served),
         ("signature", &evidence.signature),
     ] {
         if let Some(word) = word(answer) {

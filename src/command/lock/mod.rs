@@ -1,6 +1,7 @@
 //! `verify lock`: what a lock file pins, and what a change does to it.
 
 mod evidence;
+mod online;
 mod settings;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use crate::nix::flake_secrets::hidden_in_file;
 use crate::nix::json::MAX_LEN;
 use crate::report::Report;
 use crate::report::lock::{BaseShown, LockReport};
+use evidence::Witnesses;
 use settings::Settings;
 
 /// The file that is looked for in a directory.
@@ -39,7 +41,7 @@ pub fn run(args: &LockArgs, environment: &Environment) -> Result<Report, ToolErr
         .map_err(|error| ToolError::failed(format!("audit '{name}'"), error))?;
     let base = args.base.as_deref().map(|base| find_base(base, &path, environment)).transpose()?;
     let settings = Settings::find(args, &path, base.as_ref(), environment)?;
-    let mirrors = evidence::mirrors(args)?;
+    let witnesses = Witnesses::open(args, environment)?;
     let now = args.output.now.unwrap_or_else(|| Timestamp::from(environment.now)).seconds();
     let tables = Tables::built_in();
     let signers = evidence::signers(args, base.as_ref(), now, environment)?;
@@ -120,12 +122,7 @@ pub fn run(args: &LockArgs, environment: &Environment) -> Result<Report, ToolErr
     report.asked += answered;
     report.answered += answered;
     report.not_run.extend(not_run);
-    if args.mirrors.is_empty() {
-        evidence::without(&mut report, &head);
-    } else {
-        let base = base_audit.as_ref();
-        evidence::ask(&mut report, &head, base, pairs.as_ref(), &mirrors, &signers);
-    }
+    witnesses.ask(&mut report, &head, base_audit.as_ref(), pairs.as_ref(), &signers)?;
     report.suppressed =
         suppress::apply(&settings.config, config_source.as_ref(), now, &mut report.findings);
     Ok(report.finish(&head, base_audit.as_ref(), pairs.as_ref()))

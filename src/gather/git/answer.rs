@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::content::{self, reason_of};
-use super::mirrors::{Mirror, Mirrors, Tips, name_of_source};
+use super::mirrors::{Mirror, Mirrors, RevTrouble, Tips, name_of_source};
 use super::{GitError, Kind, Object, Reference, Repository, signatures};
 use crate::check::Reason;
 use crate::check::lock::evidence::{Answer, PinEvidence, PinQuestion, PinSource};
@@ -40,7 +40,13 @@ pub fn answer_all(
 #[must_use]
 pub fn answer(question: &PinQuestion, mirrors: &Mirrors, signers: &Signers) -> PinEvidence {
     let mut evidence = PinEvidence::default();
-    let Some(rev) = question.locked.rev else { return evidence };
+    let Some(rev) = question.locked.rev else {
+        if is_git(&question.source) {
+            let detail = "the lock names no revision, so there is nothing to look for";
+            evidence.exists = Answer::unknown(Reason::Unsupported, detail);
+        }
+        return evidence;
+    };
     if let ObjectId::Sha256(_) = rev {
         let detail = format!("{} is a commit of a repository with SHA-256 ids", rev.short());
         evidence.exists = Answer::unknown(Reason::Unsupported, detail);
@@ -51,15 +57,15 @@ pub fn answer(question: &PinQuestion, mirrors: &Mirrors, signers: &Signers) -> P
     let has = |mirror: &&&Mirror| matches!(mirror.repository.header(rev), Ok(Some(_)));
     let holder = own.iter().find(has).copied();
     let Some(holder) = holder.or_else(|| mirrors.with(rev).next()) else {
-        if name.is_some() {
+        if is_git(&question.source) {
             evidence.exists = absent(rev, name.as_ref(), &own, mirrors);
-            evidence.fresh = own.iter().any(|mirror| mirror.fresh);
+            evidence.fresh = own.iter().any(|mirror| mirror.is_fresh());
         }
         return evidence;
     };
     let repository = &holder.repository;
     evidence.repository = Some(repository.path().display().to_string());
-    evidence.fresh = holder.fresh;
+    evidence.fresh = holder.is_fresh();
     let commit = match commit_at(repository, rev) {
         Ok(commit) => commit,
         Err(answer) => {
@@ -72,6 +78,9 @@ pub fn answer(question: &PinQuestion, mirrors: &Mirrors, signers: &Signers) -> P
         _ if own.iter().any(|mirror| std::ptr::eq(*mirror, holder)) => {
             Answer::Proven(format!("{} is a commit of it", rev.short()))
         }
+        Some(name) if own.iter().any(|mirror| mirror.rev_trouble(rev).is_some()) => {
+            absent(rev, Some(name), &own, mirrors)
+        }
         Some(name) => Answer::unknown(
             Reason::NotInMirror,
             format!(
@@ -83,6 +92,11 @@ pub fn answer(question: &PinQuestion, mirrors: &Mirrors, signers: &Signers) -> P
         None => Answer::NotAsked,
     };
     evidence.nar_hash = content::nar_hash(repository, rev, commit.tree, &question.locked);
+    if let Answer::Unknown { .. } = &evidence.nar_hash
+        && let Some(RevTrouble::Other(trouble)) = holder.rev_trouble(rev)
+    {
+        evidence.nar_hash = trouble.answer();
+    }
     if name.is_none()
         && let Answer::Refuted { detail, .. } = &evidence.nar_hash
     {
@@ -103,6 +117,11 @@ pub fn answer(question: &PinQuestion, mirrors: &Mirrors, signers: &Signers) -> P
     evidence
 }
 
+/// Whether git can be asked about it.
+const fn is_git(source: &PinSource) -> bool {
+    matches!(source, PinSource::Forge { .. } | PinSource::Git { .. })
+}
+
 /// No clone has the commit.
 fn absent(
     rev: ObjectId,
@@ -110,20 +129,31 @@ fn absent(
     own: &[&Mirror],
     mirrors: &Mirrors,
 ) -> Answer {
-    let name = name.map(ToString::to_string).unwrap_or_default();
+    let Some(name) = name else {
+        let detail = "its URL names no repository that could be asked";
+        return Answer::unknown(Reason::Unsupported, detail);
+    };
+    for trouble in own.iter().filter_map(|mirror| mirror.rev_trouble(rev)) {
+        match trouble {
+            RevTrouble::Other(trouble) => return trouble.answer(),
+            RevTrouble::NotOurs(_) => {
+                return Answer::Refuted {
+                    expected: format!("a commit of {name}"),
+                    found: "nothing".to_owned(),
+                    detail: format!("{name} has no commit {rev}"),
+                };
+            }
+        }
+    }
+    if let Some(trouble) = mirrors.troubles.get(name) {
+        return trouble.answer();
+    }
     let Some(first) = own.first() else {
         let refused = mirrors.refused.first();
         let beside = refused.map(|error| format!(" ({error})")).unwrap_or_default();
         let detail = format!("no clone of {name} was named, and no other has the commit{beside}");
         return Answer::unknown(Reason::NotInMirror, detail);
     };
-    if own.iter().any(|mirror| mirror.fresh) {
-        return Answer::Refuted {
-            expected: format!("a commit of {name}"),
-            found: "nothing".to_owned(),
-            detail: format!("{name} has no commit {rev}"),
-        };
-    }
     let detail = format!(
         "'{}' does not have the commit {}: the clone is older, or the branch was rewritten, or the commit was never there",
         first.repository.path().display(),
@@ -251,7 +281,19 @@ fn on_branches(
     evidence: &mut PinEvidence,
 ) {
     let wanted = question.original_ref.as_deref().or(question.locked.git_ref.as_deref());
+    // It stands for whichever branch the server says.
+    let wanted = wanted.filter(|wanted| *wanted != "HEAD");
+    // What the server says now counts, whatever older clones say.
+    let fresh: Vec<&Mirror> = own.iter().copied().filter(|mirror| mirror.is_fresh()).collect();
+    let own = if fresh.is_empty() { own } else { &fresh };
     for mirror in own {
+        if let Some(trouble) = mirror.history_trouble() {
+            better(&mut evidence.reachable, trouble.answer());
+            if wanted.is_some() {
+                better(&mut evidence.on_ref, trouble.answer());
+            }
+            continue;
+        }
         let place = match Place::read(mirror, name, rev, time) {
             Ok(place) => place,
             Err(error) => {
@@ -317,7 +359,7 @@ impl<'m> Place<'m> {
     /// Whether the clone knows these tips at a time when they could have had
     /// the commit.
     fn is_newer(&self, tips: &[&Reference]) -> bool {
-        self.mirror.fresh
+        self.mirror.is_fresh()
             || tips.iter().any(|tip| {
                 commit_at(&self.mirror.repository, tip.commit)
                     .is_ok_and(|commit| commit.time >= self.time)
@@ -410,7 +452,14 @@ impl<'m> Place<'m> {
                 }
             };
         }
-        if self.mirror.fresh {
+        let foreign = wanted.starts_with("refs/")
+            && !["refs/heads/", "refs/tags/"].iter().any(|prefix| wanted.starts_with(prefix));
+        if foreign {
+            let detail =
+                format!("'{wanted}' is neither a branch nor a tag, and others are not asked for");
+            return Answer::unknown(Reason::Unsupported, detail);
+        }
+        if self.mirror.is_fresh() {
             return Answer::Refuted {
                 expected: format!("a branch or tag '{wanted}'"),
                 found: "none".to_owned(),
@@ -449,7 +498,7 @@ impl<'m> Place<'m> {
             );
             return Answer::unknown(Reason::NotInMirror, detail);
         }
-        if !in_others && !self.mirror.fresh {
+        if !in_others && !self.mirror.is_fresh() {
             let detail = "the clone has the commit on no branch, no tag and no other reference: its branch was rewritten or removed, or it is from a fork";
             return Answer::unknown(Reason::NotInMirror, detail);
         }

@@ -6,11 +6,12 @@
 //! tell what is on the branches of a repository. Objects count from wherever
 //! they are, for their ids prove them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::{GitError, Reference, Repository};
-use crate::check::lock::evidence::{Forge, PinSource};
+use crate::check::Reason;
+use crate::check::lock::evidence::{Answer, Forge, PinSource};
 use crate::nix::git::{ObjectId, RepositoryName};
 
 /// How deep clones may lie below a directory of clones: `host/group/owner/repo`.
@@ -25,8 +26,60 @@ pub struct Mirror {
     pub repository: Repository,
     /// What it is a clone of, besides what its remotes say.
     named: BTreeSet<RepositoryName>,
-    /// Whether the repository was asked in this run.
-    pub fresh: bool,
+    /// What came of asking the repository in this run, if it was.
+    fetched: Option<Fetched>,
+}
+
+/// Why something was not to be had from a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// The reason for which questions stay open.
+    pub reason: Reason,
+    /// The particulars.
+    pub detail: String,
+}
+
+/// Why a revision was not to be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RevTrouble {
+    /// The server says that it does not have it.
+    NotOurs(String),
+    /// Anything else.
+    Other(Trouble),
+}
+
+/// What came of asking a repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fetched {
+    /// Why its branches and tags are not here, if they are not.
+    pub history: Option<Trouble>,
+    /// Revisions that are not here with all that was asked for.
+    pub revs: BTreeMap<ObjectId, RevTrouble>,
+}
+
+impl Trouble {
+    /// A reason with its particulars.
+    #[must_use]
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+
+    /// The answer to whatever depended on it.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        Answer::unknown(self.reason, self.detail.clone())
+    }
+}
+
+impl RevTrouble {
+    /// The same as an open question.
+    #[must_use]
+    pub fn into_trouble(self) -> Trouble {
+        match self {
+            Self::NotOurs(words) => Trouble::new(Reason::Unreachable, words),
+            Self::Other(trouble) => trouble,
+        }
+    }
 }
 
 /// The clones that were named.
@@ -36,6 +89,8 @@ pub struct Mirrors {
     pub all: Vec<Mirror>,
     /// Those of a kind that cannot.
     pub refused: Vec<GitError>,
+    /// Repositories that were asked in this run and gave nothing.
+    pub troubles: BTreeMap<RepositoryName, Trouble>,
 }
 
 /// Branches and tags of a repository, as a clone of it has them.
@@ -67,7 +122,7 @@ impl Mirrors {
                 Ok(repository) => mirrors.all.push(Mirror {
                     repository,
                     named: name.into_iter().collect(),
-                    fresh: false,
+                    fetched: None,
                 }),
                 Err(GitError::NotFound(_)) if path.is_dir() => {
                     let before = mirrors.all.len() + mirrors.refused.len();
@@ -106,7 +161,7 @@ impl Mirrors {
                     Ok(repository) => {
                         let named = path.strip_prefix(root).ok().and_then(name_of_layout);
                         let named = named.into_iter().collect();
-                        self.all.push(Mirror { repository, named, fresh: false });
+                        self.all.push(Mirror { repository, named, fetched: None });
                     }
                     Err(GitError::NotFound(_)) if depth + 1 < MAX_DEPTH => {
                         todo.push((path, depth + 1));
@@ -136,10 +191,28 @@ impl Mirrors {
 }
 
 impl Mirror {
-    /// A repository that was fetched from `name` in this run.
+    /// A mirror of `name` that was asked in this run.
     #[must_use]
-    pub fn fetched(repository: Repository, name: RepositoryName) -> Self {
-        Self { repository, named: BTreeSet::from([name]), fresh: true }
+    pub fn fetched(repository: Repository, name: RepositoryName, fetched: Fetched) -> Self {
+        Self { repository, named: BTreeSet::from([name]), fetched: Some(fetched) }
+    }
+
+    /// Whether its branches and tags are those that the repository has now.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.fetched.as_ref().is_some_and(|fetched| fetched.history.is_none())
+    }
+
+    /// Why its branches and tags say nothing, if they do not.
+    #[must_use]
+    pub fn history_trouble(&self) -> Option<&Trouble> {
+        self.fetched.as_ref()?.history.as_ref()
+    }
+
+    /// Why it does not have a revision with all that was asked for.
+    #[must_use]
+    pub fn rev_trouble(&self, rev: ObjectId) -> Option<&RevTrouble> {
+        self.fetched.as_ref()?.revs.get(&rev)
     }
 
     /// Whether it is a clone of that repository.
