@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench lock`: 1,000 nodes are to take less than 10 ms,
 //! 100,000 less than a second; alone and against a base in which everything
-//! was another revision.
+//! was another revision. Time is that of the processor, so that a machine with
+//! other work says the same. `--steps` says what each step takes.
 
 #![allow(
     clippy::as_conversions,
@@ -15,7 +16,6 @@
 
 use std::fmt::Write as _;
 use std::hint::black_box;
-use std::time::Instant;
 
 use nix_verify::check::Source;
 use nix_verify::check::lock::audit::Audit;
@@ -64,6 +64,42 @@ fn lock(count: usize, salt: usize) -> String {
     text
 }
 
+/// Processor time of this thread so far, in seconds.
+fn now() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
+}
+
+/// What each step takes.
+fn steps(text: &str) {
+    let mut since = now();
+    let mut step = |name: &str| {
+        let at = now();
+        println!("  {name}: {:.1} ms", (at - since) * 1000.0);
+        since = at;
+    };
+    let (config, tables) = (Config::default(), Tables::built_in());
+    step("tables");
+    drop(black_box(nix_verify::nix::json::parse(text.as_bytes())));
+    step("JSON alone");
+    let reading = FlakeLock::read(text.as_bytes()).unwrap();
+    step("read");
+    let graph = Graph::new(&reading.lock);
+    step("graph");
+    let mut source = Source::new("flake.lock", text.as_bytes());
+    step("lines");
+    source.hide(hidden_in_file(text.as_bytes()));
+    step("secrets");
+    let head = Audit::new(&reading.lock, &graph, &source, 1_750_000_000, &config, &tables);
+    step("inputs");
+    drop(black_box(judge(&head, None, &reading.defects)));
+    step("rules");
+    drop(head);
+    drop(graph);
+    drop(reading);
+    step("freeing");
+}
+
 /// Bytes to findings.
 fn audit(text: &str, base: Option<&str>) -> usize {
     let config = Config::default();
@@ -87,13 +123,16 @@ fn audit(text: &str, base: Option<&str>) -> usize {
 fn main() {
     for (count, limit) in [(1_000, 10.0), (100_000, 1000.0)] {
         let (head, base) = (lock(count, 1), lock(count, 0));
+        if std::env::args().any(|argument| argument == "--steps") {
+            steps(&head);
+        }
         for (what, base) in [("alone", None), ("with a base", Some(base.as_str()))] {
             let mut best = f64::MAX;
             let rounds = if count > 10_000 { 5 } else { 50 };
             for _ in 0..rounds {
-                let start = Instant::now();
+                let start = now();
                 let findings = black_box(audit(black_box(&head), base));
-                best = best.min(start.elapsed().as_secs_f64() * 1000.0);
+                best = best.min((now() - start) * 1000.0);
                 assert_eq!(findings, 0);
             }
             let verdict = if best < limit { "ok" } else { "TOO SLOW" };

@@ -177,9 +177,7 @@ pub fn hidden_in_file(text: &[u8]) -> Vec<Span> {
     // Pieces between quotes: what is outside strings is covered too, for a
     // file that is no JSON has no inside.
     for piece in text.split(|byte| matches!(byte, b'"' | b'\n')) {
-        let interesting = piece.iter().any(|byte| matches!(byte, b'@' | b'?' | b'_' | b'-'))
-            || piece.windows(4).any(|four| four == b"AKIA");
-        if interesting {
+        if is_suspect(piece) {
             // Offsets stay as they are: every byte is replaced by one.
             let plain: String = piece
                 .iter()
@@ -196,6 +194,20 @@ pub fn hidden_in_file(text: &[u8]) -> Vec<Span> {
         from += piece.len() + 1;
     }
     found
+}
+
+/// Whether anything could be hidden in it. Nearly nothing is, and this is asked
+/// of every text of a file.
+fn is_suspect(piece: &[u8]) -> bool {
+    piece.iter().enumerate().any(|(at, byte)| match byte {
+        b'@' | b'?' => true,
+        // All prefixes of tokens but one end with one of these.
+        b'_' | b'-' => TOKENS.iter().any(|(prefix, _)| {
+            piece.get(..=at).is_some_and(|begin| begin.ends_with(prefix.as_bytes()))
+        }),
+        b'A' => piece.get(at..).is_some_and(|rest| rest.starts_with(b"AKIA")),
+        _ => false,
+    })
 }
 
 /// What may not be shown, in the order of the text.
@@ -255,6 +267,16 @@ fn tokens(text: &str) -> impl Iterator<Item = Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_overlooked_that_could_be_hidden() {
+        for (prefix, _) in TOKENS {
+            assert!(is_suspect(prefix.as_bytes()), "{prefix}");
+            assert!(is_suspect(format!("x/{prefix}a").as_bytes()), "{prefix}");
+        }
+        assert!(is_suspect(b"https://a@b") && is_suspect(b"a?b=c"));
+        assert!(!is_suspect(b"sha256-AKI_A-npm"));
+    }
 
     #[test]
     fn secrets_are_not_shown() {

@@ -492,7 +492,7 @@ fn what_a_lying_server_says_is_open_and_ends() {
             advertisement.to_vec(),
             format!("{one}0000").into_bytes(),
             pack(&empty),
-            "does not give it",
+            "gave other objects",
         ),
         ("junk", advertisement.to_vec(), format!("{one}0000").into_bytes(), pack(&junk), "zlib"),
         (
