@@ -424,6 +424,10 @@ fn redirects_lead_neither_inwards_nor_to_plain_http() {
     assert!(details(&report).contains("link-local"), "{report:#}");
 }
 
+/// A name, what the server says of itself, its list, its pack, and words that
+/// the answer has.
+type Lie = (&'static str, Vec<u8>, Vec<u8>, Vec<u8>, &'static str);
+
 #[test]
 fn what_a_lying_server_says_is_open_and_ends() {
     let advertisement = b"000eversion 2\n000cls-refs\n000afetch\n0000".as_slice();
@@ -440,7 +444,7 @@ fn what_a_lying_server_says_is_open_and_ends() {
     let bomb = [b"PACK\0\0\0\x02\xff\xff\xff\xff".as_slice(), &[0; 20]].concat();
     let empty = [b"PACK\0\0\0\x02\0\0\0\0".as_slice(), &[0; 20]].concat();
     let junk = [b"PACK\0\0\0\x02\0\0\0\x01".as_slice(), &[0x95, 0x0a], &[7; 40]].concat();
-    let cases: Vec<(&str, Vec<u8>, Vec<u8>, Vec<u8>, &str)> = vec![
+    let cases: Vec<Lie> = vec![
         ("no protocol", b"<html>".to_vec(), vec![], vec![], "makes no sense"),
         (
             "old protocol",

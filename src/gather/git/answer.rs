@@ -133,17 +133,16 @@ fn absent(
         let detail = "its URL names no repository that could be asked";
         return Answer::unknown(Reason::Unsupported, detail);
     };
-    for trouble in own.iter().filter_map(|mirror| mirror.rev_trouble(rev)) {
-        match trouble {
-            RevTrouble::Other(trouble) => return trouble.answer(),
-            RevTrouble::NotOurs(_) => {
-                return Answer::Refuted {
-                    expected: format!("a commit of {name}"),
-                    found: "nothing".to_owned(),
-                    detail: format!("{name} has no commit {rev}"),
-                };
-            }
+    match own.iter().find_map(|mirror| mirror.rev_trouble(rev)) {
+        Some(RevTrouble::Other(trouble)) => return trouble.answer(),
+        Some(RevTrouble::NotOurs(_)) => {
+            return Answer::Refuted {
+                expected: format!("a commit of {name}"),
+                found: "nothing".to_owned(),
+                detail: format!("{name} has no commit {rev}"),
+            };
         }
+        None => {}
     }
     if let Some(trouble) = mirrors.troubles.get(name) {
         return trouble.answer();
