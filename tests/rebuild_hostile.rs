@@ -9,20 +9,23 @@
     reason = "tests"
 )]
 
+#[path = "made/mod.rs"]
+mod made;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix_verify::nix::build_trace::{BuildTraceEntry, BuildTraceKey};
 use nix_verify::nix::content_address::Method;
-use nix_verify::nix::derivation::{Derivation, Output, OutputPathCheck, check_paths};
+use nix_verify::nix::derivation::{Derivation, Output, check_paths};
 use nix_verify::nix::hash::{Hash, HashAlgorithm};
-use nix_verify::nix::nar::{Event, NarWriter};
-use nix_verify::nix::narinfo::NarInfo;
 use nix_verify::nix::realisation::{DrvOutput, Realisation};
 use nix_verify::nix::signature::SecretKey;
 use nix_verify::nix::store_path::{StoreDir, StorePath};
 use serde_json::Value;
+
+use made::{Said, nar, publish, settle};
 
 /// The quick start's builder: `>NAME` opens an output, `<PATH` copies a file
 /// into it, anything else is written as a line.
@@ -41,16 +44,6 @@ fn key(seed: u8) -> SecretKey {
 /// The key that is trusted, and another of the same name.
 const TRUSTED: u8 = 1;
 const FORGER: u8 = 2;
-
-/// The NAR of a plain file.
-fn nar(content: &[u8]) -> Vec<u8> {
-    let mut writer = NarWriter::new(Vec::new());
-    writer
-        .write(Event::File { executable: false, size: content.len().try_into().unwrap() })
-        .unwrap();
-    writer.write(Event::Contents(content)).unwrap();
-    writer.finish().unwrap()
-}
 
 /// A derivation that was made, with the path of its output if it is known.
 #[derive(Clone)]
@@ -112,37 +105,10 @@ impl Scene {
                 (text("system"), text("x86_64-linux")),
             ]),
         };
-        let drv_path = derivation.drv_path(name, &self.store_dir).unwrap();
-        let report =
-            check_paths(&derivation, &drv_path, &self.store_dir, &self.derivations).unwrap();
-        let right = match &report.outputs["out"] {
-            OutputPathCheck::Differs { expected, .. } => Some(expected.clone()),
-            OutputPathCheck::VariableDiffers { path, .. } => Some(path.clone()),
-            OutputPathCheck::NoPathYet => None,
-            other => panic!("{other:?}"),
-        };
-        let variable = match (&right, derivation.outputs.get_mut("out").unwrap()) {
-            (
-                Some(right),
-                Output::InputAddressed { path: stated } | Output::Fixed { path: stated, .. },
-            ) => {
-                *stated = right.clone();
-                self.store_dir.full(right)
-            }
-            (None, Output::FloatingCa { .. }) => {
-                nix_verify::nix::derivation::placeholder::output_placeholder("out")
-            }
-            _ => String::new(),
-        };
-        derivation.env.insert(text("out"), text(&variable));
-        let drv_path = derivation.drv_path(name, &self.store_dir).unwrap();
-        std::fs::write(
-            self.place.path().join(drv_path.to_string()),
-            derivation.to_aterm(&self.store_dir),
-        )
-        .unwrap();
+        let (below, directory) = (&self.derivations, self.place.path());
+        let (drv_path, paths) = settle(&mut derivation, name, &self.store_dir, below, directory);
         self.derivations.insert(drv_path.clone(), derivation);
-        Made { drv_path, out: right }
+        Made { drv_path, out: paths.get("out").cloned() }
     }
 
     fn blob(&mut self, how: &str) -> Made {
@@ -171,23 +137,9 @@ impl Scene {
         references: &[&StorePath],
         key: Option<u8>,
     ) {
-        let nar = nar(content);
-        let url = format!("nar/{}.nar", path.hash_part());
-        let references: Vec<String> = references.iter().map(ToString::to_string).collect();
-        let text = format!(
-            "StorePath: {}\nURL: {url}\nCompression: none\nNarHash: {}\nNarSize: {}\nReferences: {}\n",
-            self.store_dir.full(path),
-            Hash::of(HashAlgorithm::Sha256, &nar),
-            nar.len(),
-            references.join(" ")
-        );
-        let mut info = NarInfo::parse(text.as_bytes(), &self.store_dir).unwrap();
-        if let Some(seed) = key {
-            info.sign(&self.store_dir, &self::key(seed));
-        }
-        let file = self.cache().join(format!("{}.narinfo", path.hash_part()));
-        std::fs::write(file, info.to_text(&self.store_dir)).unwrap();
-        std::fs::write(self.cache().join(url), nar).unwrap();
+        let key = key.map(self::key);
+        let said = Said { references, key: key.as_ref(), ..Said::default() };
+        publish(&self.cache(), &self.store_dir, path, &nar(content), said);
     }
 
     fn realisation(&self, id: &DrvOutput) -> PathBuf {

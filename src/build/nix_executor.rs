@@ -11,13 +11,11 @@
 //! Command lines follow the manual of Nix 2.8 and later (`nix-store --load-db`,
 //! `nix-store --realise`).
 
+mod store;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CString;
-use std::fmt::Write as _;
-use std::fs::DirBuilder;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,10 +23,8 @@ use std::time::{Duration, Instant};
 use crate::nix::derivation::options::Options;
 use crate::nix::derivation::{Derivation, Kind, name_of};
 use crate::nix::hash::{Hash, HashAlgorithm};
-use crate::nix::nar::{Event, NarWriter};
 use crate::nix::store_path::{StoreDir, StorePath};
 use crate::state::StateDir;
-use crate::state::remove::remove_tree;
 use crate::sys::namespace::{RootKind, current_root};
 
 use super::content_addressed::scratch_paths;
@@ -37,12 +33,13 @@ use super::job::BuildJob;
 use super::limits::{Held, Limits, Mechanism};
 use super::log::LogWriter;
 use super::outcome::{BuildError, BuildOutcome, Built, Failed, FailureReason, Surroundings};
-use super::outputs::handles::{self, open_directory};
-use super::outputs::{FinishRequest, copy_object, finish};
+use super::outputs::{FinishRequest, finish};
 use super::pty::Terminal;
 use super::requirements::{Machine, foreseen, obstacle};
 use super::sandbox::plan::{Errand, Guard, c_string};
 use super::sandbox::session::{End, Supervisor};
+
+use self::store::{Scratch, make_directory, register};
 
 /// The group whose members build for a Nix that root runs.
 const BUILD_USERS_GROUP: &str = "nixbld";
@@ -433,123 +430,6 @@ struct Call<'a> {
     arguments: Vec<String>,
     /// What it reads.
     input: Option<PathBuf>,
-}
-
-/// The store of one job.
-struct Scratch<'a> {
-    room: &'a Path,
-    root: PathBuf,
-    store: OwnedFd,
-}
-
-impl<'a> Scratch<'a> {
-    fn make(room: &'a Path, store_dir: &StoreDir) -> Result<Self, BuildError> {
-        let root = room.join("nix");
-        for directory in ["home", "conf", "tmp", "nix"] {
-            make_directory(&room.join(directory))?;
-        }
-        let failed = |action, path: &Path| {
-            let path = path.to_owned();
-            move |source| BuildError::Path { action, path, source }
-        };
-        let conf = room.join("conf/nix.conf");
-        std::fs::write(&conf, "").map_err(failed("write", &conf))?;
-        let store = root.join(store_dir.as_str().trim_start_matches('/'));
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(&store)
-            .map_err(failed("make the directory", &store))?;
-        let handle = open_directory(&store)?;
-        Ok(Self { room, root, store: handle })
-    }
-
-    /// The arguments that name this store, and others behind them.
-    fn arguments(&self, others: &[&str]) -> Vec<String> {
-        let (command, rest) = others.split_first().map_or(("", [].as_slice()), |(c, r)| (*c, r));
-        let store = format!("local?root={}", self.root.display());
-        std::iter::once(command)
-            .chain(["--store", &store])
-            .chain(rest.iter().copied())
-            .map(str::to_owned)
-            .collect()
-    }
-
-    /// Copies an object into the store: a builder that is the same user could
-    /// damage the original.
-    fn copy(&self, host: &Path, path: &StorePath) -> Result<(), BuildError> {
-        let (Some(parent), Some(name)) = (host.parent(), host.file_name()) else {
-            return Err(BuildError::Job(format!("'{}' cannot be an input", host.display())));
-        };
-        let parent = open_directory(parent)?;
-        let name = CString::new(name.as_bytes())
-            .map_err(|_| BuildError::Job("a path has a NUL".to_owned()))?;
-        let new_name = handles::name(&path.to_string())?;
-        copy_object(parent.as_fd(), &name, self.store.as_fd(), &new_name)
-    }
-
-    /// Writes a file of mode 0444 into the store; gives its NAR.
-    fn write(&self, path: &StorePath, content: &[u8]) -> Result<Vec<u8>, BuildError> {
-        let name = handles::name(&path.to_string())?;
-        let mut file = handles::create(self.store.as_fd(), &name)?;
-        std::io::Write::write_all(&mut file, content).map_err(|source| BuildError::Path {
-            action: "write",
-            path: path.to_string().into(),
-            source,
-        })?;
-        handles::seal(&file, 0o444)?;
-        let bad = |error: &dyn std::fmt::Display| BuildError::Job(error.to_string());
-        let size = u64::try_from(content.len()).map_err(|error| bad(&error))?;
-        let mut nar = NarWriter::new(Vec::new());
-        nar.write(Event::File { executable: false, size })
-            .and_then(|()| nar.write(Event::Contents(content)))
-            .map_err(|error| bad(&error))?;
-        nar.finish().map_err(|error| bad(&error))
-    }
-
-    /// Removes everything but what has been taken out of it.
-    fn remove(self) -> Result<(), BuildError> {
-        for directory in ["nix", "tmp", "home", "conf"] {
-            let path = self.room.join(directory);
-            remove_tree(&path).map_err(|source| BuildError::Path {
-                action: "remove",
-                path,
-                source,
-            })?;
-        }
-        Ok(())
-    }
-}
-
-fn make_directory(path: &Path) -> Result<(), BuildError> {
-    let made = DirBuilder::new().mode(0o700).create(path);
-    made.and_then(|()| {
-        // Builders of another user go through some of these.
-        let mode = if path.ends_with("tmp") || path.ends_with("nix") { 0o755 } else { 0o700 };
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
-    })
-    .map_err(|source| BuildError::Path {
-        action: "make the directory",
-        path: path.to_owned(),
-        source,
-    })
-}
-
-/// Adds an object as `nix-store --load-db` reads it.
-fn register(
-    text: &mut String,
-    path: &StorePath,
-    hash: &Hash,
-    size: u64,
-    references: &BTreeSet<StorePath>,
-    job: &BuildJob,
-) {
-    let full = |path: &StorePath| job.store_dir.full(path);
-    // Writing to a string cannot fail.
-    let _ = write!(text, "{}\n{}\n{size}\n\n{}\n", full(path), hash.base16(), references.len());
-    for reference in references {
-        let _ = writeln!(text, "{}", full(reference));
-    }
 }
 
 /// Whether `/etc/group` lists members of a group.

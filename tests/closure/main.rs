@@ -13,6 +13,8 @@
 #[path = "../parity/busybox.rs"]
 mod busybox;
 mod judging;
+#[path = "../made/mod.rs"]
+mod made;
 #[path = "../parity/nix.rs"]
 mod nix;
 mod planning;

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix_verify::nix::content_address::Method;
-use nix_verify::nix::derivation::{Derivation, Output, OutputPathCheck, check_paths};
+use nix_verify::nix::derivation::{Derivation, Output};
 use nix_verify::nix::hash::{Hash, HashAlgorithm};
-use nix_verify::nix::nar::{Event, NarWriter};
-use nix_verify::nix::narinfo::NarInfo;
 use nix_verify::nix::signature::SecretKey;
 use nix_verify::nix::store_path::{StoreDir, StorePath};
 use serde_json::Value;
+
+use super::made::{Said, nar, publish, settle};
 
 const BUILDER: &str = "2i35cbvw6vg687id9b9k78ck9ws5j7zl-quickstart-builder";
 
@@ -23,15 +23,6 @@ fn fixtures() -> PathBuf {
 
 fn key() -> SecretKey {
     SecretKey::from_seed("made-1".parse().unwrap(), &[1; 32])
-}
-
-/// The NAR of a plain file.
-fn nar(content: &[u8]) -> Vec<u8> {
-    let mut writer = NarWriter::new(Vec::new());
-    let size = content.len().try_into().unwrap();
-    writer.write(Event::File { executable: false, size }).unwrap();
-    writer.write(Event::Contents(content)).unwrap();
-    writer.finish().unwrap()
 }
 
 /// A derivation that was made, with the paths of its outputs.
@@ -137,28 +128,8 @@ impl Scene {
             args: script.iter().map(|arg| text(arg)).collect(),
             env,
         };
-        let drv_path = derivation.drv_path(name, &self.store_dir).unwrap();
-        let report =
-            check_paths(&derivation, &drv_path, &self.store_dir, &self.derivations).unwrap();
-        let mut paths = BTreeMap::new();
-        for (output, check) in &report.outputs {
-            let right = match check {
-                OutputPathCheck::Differs { expected, .. } => expected.clone(),
-                OutputPathCheck::VariableDiffers { path, .. } => path.clone(),
-                other => panic!("{other:?}"),
-            };
-            match derivation.outputs.get_mut(output).unwrap() {
-                Output::InputAddressed { path } | Output::Fixed { path, .. } => {
-                    *path = right.clone();
-                }
-                other => panic!("{other:?}"),
-            }
-            derivation.env.insert(text(output), text(&self.store_dir.full(&right)));
-            paths.insert(output.clone(), right);
-        }
-        let drv_path = derivation.drv_path(name, &self.store_dir).unwrap();
-        let file = self.place.path().join(drv_path.to_string());
-        std::fs::write(file, derivation.to_aterm(&self.store_dir)).unwrap();
+        let (below, directory) = (&self.derivations, self.place.path());
+        let (drv_path, paths) = settle(&mut derivation, name, &self.store_dir, below, directory);
         self.derivations.insert(drv_path.clone(), derivation);
         Made { drv_path, outputs: paths }
     }
@@ -176,22 +147,9 @@ impl Scene {
         content: &str,
         references: &[&StorePath],
     ) {
-        let nar = nar(content.as_bytes());
-        let url = format!("nar/{}.nar", path.hash_part());
-        let references: Vec<String> = references.iter().map(ToString::to_string).collect();
-        let text = format!(
-            "StorePath: {}\nURL: {url}\nCompression: none\nNarHash: {}\nNarSize: {}\nReferences: {}\n",
-            self.store_dir.full(path),
-            Hash::of(HashAlgorithm::Sha256, &nar),
-            nar.len(),
-            references.join(" ")
-        );
-        let mut info = NarInfo::parse(text.as_bytes(), &self.store_dir).unwrap();
-        info.sign(&self.store_dir, &key());
+        let said = Said { references, key: Some(&key()), ..Said::default() };
         let cache = self.place.path().join(cache);
-        let file = cache.join(format!("{}.narinfo", path.hash_part()));
-        std::fs::write(file, info.to_text(&self.store_dir)).unwrap();
-        std::fs::write(cache.join(url), nar).unwrap();
+        publish(&cache, &self.store_dir, path, &nar(content.as_bytes()), said);
     }
 
     /// Takes away what lies behind a claim, and leaves the claim.

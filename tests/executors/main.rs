@@ -10,6 +10,8 @@
 )]
 
 mod hostile;
+#[path = "../made/mod.rs"]
+mod made;
 mod nix;
 mod options;
 mod repeated;

@@ -10,10 +10,11 @@ use nix_verify::gather::tree;
 use nix_verify::nix::content_address::{ContentAddress, Method, References};
 use nix_verify::nix::derivation::{Derivation, Output, OutputPathCheck, check_paths};
 use nix_verify::nix::hash::{Hash, HashAlgorithm};
-use nix_verify::nix::narinfo::NarInfo;
 use nix_verify::nix::signature::SecretKey;
 use nix_verify::nix::store_path::{StoreDir, StorePath};
 use serde_json::Value;
+
+use super::made::{Said, publish};
 
 const BUSYBOX: &str = "/bin/busybox";
 
@@ -136,19 +137,8 @@ impl Workshop {
     }
 
     fn publish(&self, path: &StorePath, nar: &[u8]) {
-        let url = format!("nar/{}.nar", path.hash_part());
-        let text = format!(
-            "StorePath: {}\nURL: {url}\nCompression: none\nNarHash: {}\nNarSize: {}\nReferences: \n",
-            self.store_dir.full(path),
-            Hash::of(HashAlgorithm::Sha256, nar),
-            nar.len(),
-        );
-        let mut info = NarInfo::parse(text.as_bytes(), &self.store_dir).unwrap();
-        info.sign(&self.store_dir, &self.key);
-        let cache = self.place.path().join("cache");
-        std::fs::write(cache.join(url), nar).unwrap();
-        let file = cache.join(format!("{}.narinfo", path.hash_part()));
-        std::fs::write(file, info.to_text(&self.store_dir)).unwrap();
+        let said = Said { key: Some(&self.key), ..Said::default() };
+        publish(&self.place.path().join("cache"), &self.store_dir, path, nar, said);
     }
 
     /// A derivation that runs `script`.

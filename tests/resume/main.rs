@@ -10,6 +10,8 @@
     reason = "tests"
 )]
 
+#[path = "../made/mod.rs"]
+mod made;
 mod moments;
 mod record;
 mod scene;

@@ -7,27 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output as Ended, Stdio};
 
-use nix_verify::nix::derivation::{Derivation, Output, OutputPathCheck, check_paths};
-use nix_verify::nix::hash::{Hash, HashAlgorithm};
-use nix_verify::nix::nar::{Event, NarWriter};
-use nix_verify::nix::narinfo::NarInfo;
+use nix_verify::nix::derivation::{Derivation, Output};
 use nix_verify::nix::signature::SecretKey;
 use nix_verify::nix::store_path::{StoreDir, StorePath};
 use serde_json::Value;
 
+use super::made::{Said, nar, publish, settle};
+
 /// The key that is trusted.
 pub fn key() -> SecretKey {
     SecretKey::from_seed("made-1".parse().unwrap(), &[1; 32])
-}
-
-/// The NAR of a plain file.
-pub fn nar(content: &[u8]) -> Vec<u8> {
-    let mut writer = NarWriter::new(Vec::new());
-    writer
-        .write(Event::File { executable: false, size: content.len().try_into().unwrap() })
-        .unwrap();
-    writer.write(Event::Contents(content)).unwrap();
-    writer.finish().unwrap()
 }
 
 /// A derivation that was made, with the path of its output.
@@ -94,22 +83,10 @@ impl Scene {
                 (text("system"), text("x86_64-linux")),
             ]),
         };
-        let drv_path = derivation.drv_path(name, &self.store_dir).unwrap();
-        let report =
-            check_paths(&derivation, &drv_path, &self.store_dir, &self.derivations).unwrap();
-        let right = match &report.outputs["out"] {
-            OutputPathCheck::Differs { expected, .. } => expected.clone(),
-            OutputPathCheck::VariableDiffers { path, .. } => path.clone(),
-            other => panic!("{other:?}"),
-        };
-        derivation.outputs =
-            BTreeMap::from([("out".to_owned(), Output::InputAddressed { path: right.clone() })]);
-        derivation.env.insert(text("out"), text(&self.store_dir.full(&right)));
-        let drv_path = derivation.drv_path(name, &self.store_dir).unwrap();
-        let file = self.path("drvs").join(drv_path.to_string());
-        std::fs::write(file, derivation.to_aterm(&self.store_dir)).unwrap();
+        let (below, directory) = (&self.derivations, self.path("drvs"));
+        let (drv_path, paths) = settle(&mut derivation, name, &self.store_dir, below, &directory);
         self.derivations.insert(drv_path.clone(), derivation);
-        Made { drv_path, out: right }
+        Made { drv_path, out: paths["out"].clone() }
     }
 
     /// Publishes a plain file with that content as `path`, signed.
@@ -126,26 +103,8 @@ impl Scene {
         fields: &[(&str, &str)],
         key: Option<&SecretKey>,
     ) {
-        let nar = nar(content);
-        let url = format!("nar/{}.nar", path.hash_part());
-        let mut text = format!(
-            "StorePath: {}\nURL: {url}\nCompression: none\nNarHash: {}\nNarSize: {}\nReferences: \n",
-            self.store_dir.full(path),
-            Hash::of(HashAlgorithm::Sha256, &nar),
-            nar.len(),
-        );
-        for (field, value) in fields {
-            text.push_str(&format!("{field}: {value}\n"));
-        }
-        let mut info = NarInfo::parse(text.as_bytes(), &self.store_dir).unwrap();
-        if let Some(key) = key {
-            info.sign(&self.store_dir, key);
-        }
-        let cache = self.path(cache);
-        std::fs::create_dir_all(cache.join("nar")).unwrap();
-        let file = cache.join(format!("{}.narinfo", path.hash_part()));
-        std::fs::write(file, info.to_text(&self.store_dir)).unwrap();
-        std::fs::write(cache.join(url), nar).unwrap();
+        let said = Said { fields, key, ..Said::default() };
+        publish(&self.path(cache), &self.store_dir, path, &nar(content), said);
     }
 
     /// `verify rebuild` with this scene's cache, key and state directory.

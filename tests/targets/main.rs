@@ -10,6 +10,8 @@
     reason = "tests"
 )]
 
+#[path = "../made/mod.rs"]
+mod made;
 #[path = "../resume/scene.rs"]
 mod scene;
 
