@@ -136,10 +136,11 @@ impl Stability {
             };
             let equal = self.results.iter().find(|(contents, _)| contents == claimed);
             let said = equal.map_or_else(
-                || "none of our builds".to_owned(),
+                || "what none of our builds gave".to_owned(),
                 |(_, rounds)| format!("what {} gave", list(rounds)),
             );
-            finding = finding.with(format!("claim of {}", claim.source), said);
+            // An address is too long for a label.
+            finding = finding.with("claim", format!("{} claims {said}", claim.source));
         }
         Some(match &output.unlike {
             Some(unlike) => unlike.contrast.tell(finding),
@@ -209,9 +210,9 @@ mod tests {
         };
         let (message, claim) = said(&[1, 2, 3], Some(3));
         assert_eq!(message, "never the same twice: 3 builds gave 3 results");
-        assert_eq!(claim, "what round 2 gave");
+        assert_eq!(claim, "file:///c claims what round 2 gave");
         let (message, claim) = said(&[1, 2, 1, 2], Some(9));
         assert_eq!(message, "4 builds gave 2 results: rounds 0, 2 | rounds 1, 3");
-        assert_eq!(claim, "none of our builds");
+        assert_eq!(claim, "file:///c claims what none of our builds gave");
     }
 }
