@@ -7,6 +7,7 @@ pub mod assemble;
 pub mod bill;
 pub mod csv;
 pub mod cyclonedx;
+pub mod difference;
 pub mod document;
 pub mod legacy;
 pub mod meta;

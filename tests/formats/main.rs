@@ -13,7 +13,9 @@
 )]
 
 mod checked;
+mod compared;
 mod official;
+mod written;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! Whether a bill of materials is what its format allows and what profiles ask
 //! for: the checks of `verify sbom check`.
 
+pub mod difference;
 pub mod rules;
 
 use crate::check::{Finding, Inconclusive, Level, NotRun, Reason, Source, Verdict};

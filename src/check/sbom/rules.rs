@@ -1,4 +1,4 @@
-//! The rules of `verify sbom check`, each with a page in `docs/checks/`.
+//! The rules of `verify sbom check` and `diff`, each with a page in `docs/checks/`.
 
 use crate::check::{Level, Rule};
 
@@ -50,12 +50,39 @@ pub static UNUSABLE_FIELD: Rule = Rule {
     remedy: "correct it where the document is made; docs/profiles says what counts",
 };
 
+/// Two documents that do not say the same.
+pub static DOCUMENTS_DIFFER: Rule = Rule {
+    id: "documents-differ",
+    level: Level::Note,
+    summary: "two bills of materials do not list the same",
+    remedy: "look at what was added, removed and changed; --fail-on note makes every difference count",
+};
+
+/// A component with another licence.
+pub static LICENCE_CHANGED: Rule = Rule {
+    id: "licence-changed",
+    level: Level::Warning,
+    summary: "a component has another licence than before",
+    remedy: "see whether the new licence is one that may be used",
+};
+
+/// A component that was reproduced and is no longer.
+pub static VERDICT_WORSE: Rule = Rule {
+    id: "verdict-worse",
+    level: Level::Error,
+    summary: "a component was reproduced before and is no longer",
+    remedy: "rebuild it: verify rebuild says in what it differs",
+};
+
 /// All of them.
-pub static ALL: [&Rule; 6] = [
+pub static ALL: [&Rule; 9] = [
     &AMBIGUOUS_SBOM,
     &DANGLING_REFERENCE,
+    &DOCUMENTS_DIFFER,
     &INVALID_SBOM,
+    &LICENCE_CHANGED,
     &MALFORMED_SBOM,
     &MISSING_FIELD,
     &UNUSABLE_FIELD,
+    &VERDICT_WORSE,
 ];

@@ -1,6 +1,8 @@
 //! `verify sbom`: bills of materials.
 
 mod check;
+mod diff;
+mod graph;
 
 use std::path::PathBuf;
 
@@ -8,7 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::cli::EXIT_CODES;
 use super::options::OutputOptions;
-use super::{Environment, finish};
+use super::{Environment, complain, finish};
 use crate::report::Exit;
 use crate::sbom::profile::Profile;
 
@@ -16,6 +18,8 @@ const EXAMPLES: &str = "\
 Examples:
   Is this a document that its format allows, and has it what CISA asks for?
     verify sbom check app.cdx.json --profile cisa-2026
+  What did this change bring with it?
+    verify sbom diff before.cdx.json after.cdx.json
 ";
 
 /// What `verify sbom` takes.
@@ -32,6 +36,10 @@ pub struct SbomArgs {
 pub enum SbomCommand {
     /// Hold documents of anybody's against their format and against what is asked of them
     Check(Box<CheckArgs>),
+    /// Compare two documents: added, removed, changed versions, hashes, licences, verdicts
+    Diff(Box<DiffArgs>),
+    /// Draw what is in a document, as a graph or, of many components, as a treemap
+    Graph(Box<GraphArgs>),
 }
 
 const CHECK_EXAMPLES: &str = "\
@@ -57,6 +65,60 @@ pub struct CheckArgs {
     /// How the report is written.
     #[command(flatten)]
     pub output: OutputOptions,
+}
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  What did this change bring with it?
+    verify sbom diff before.cdx.json after.cdx.json
+  Should be the same, whatever the format?
+    verify sbom diff app.cdx.json app.spdx.json --fail-on note
+";
+
+/// What `verify sbom diff` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = format!("{DIFF_EXAMPLES}\n{EXIT_CODES}"))]
+pub struct DiffArgs {
+    /// The document before
+    #[arg(value_name = "OLD")]
+    pub old: PathBuf,
+    /// The document after
+    #[arg(value_name = "NEW")]
+    pub new: PathBuf,
+    /// How the report is written.
+    #[command(flatten)]
+    pub output: OutputOptions,
+}
+
+const GRAPH_EXAMPLES: &str = "\
+Examples:
+  Who needs whom?
+    verify sbom graph app.cdx.json --output app.svg
+  For Graphviz:
+    verify sbom graph app.cdx.json --dot | dot -Tpdf -o app.pdf
+  What is large, and what of it is reproduced?
+    verify sbom graph app.cdx.json --treemap --output app.svg
+";
+
+/// What `verify sbom graph` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = GRAPH_EXAMPLES)]
+pub struct GraphArgs {
+    /// The document
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// As SVG: a graph, or a treemap of more than 150 components [default]
+    #[arg(long, conflicts_with = "dot")]
+    pub svg: bool,
+    /// As a graph for Graphviz
+    #[arg(long)]
+    pub dot: bool,
+    /// As a treemap, areas by size, whatever the number
+    #[arg(long, conflicts_with = "dot")]
+    pub treemap: bool,
+    /// Write the picture to FILE, whole or not at all
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// The profiles, as an option.
@@ -89,5 +151,12 @@ pub(super) fn dispatch(args: &SbomArgs, environment: &Environment) -> Exit {
         SbomCommand::Check(args) => {
             finish(&args.output, environment, |_| check::run(args, environment))
         }
+        SbomCommand::Diff(args) => {
+            finish(&args.output, environment, |_| diff::run(args, environment))
+        }
+        SbomCommand::Graph(args) => match graph::run(args, environment) {
+            Ok(exit) => exit,
+            Err(error) => complain(&error),
+        },
     }
 }

@@ -33,11 +33,13 @@ pub enum Shade {
     Fixed,
     /// Reproduced.
     Good,
+    /// Nothing is known of rebuilds.
+    Plain,
 }
 
 impl Shade {
     /// All, worst first.
-    const ALL: [Self; 7] = [
+    pub(in crate::report) const ALL: [Self; 8] = [
         Self::First,
         Self::Differs,
         Self::Forged,
@@ -45,10 +47,11 @@ impl Shade {
         Self::Unasked,
         Self::Fixed,
         Self::Good,
+        Self::Plain,
     ];
 
     /// What it means, for the legend.
-    const fn words(self) -> &'static str {
+    pub(in crate::report) const fn words(self) -> &'static str {
         match self {
             Self::First => "differs, first",
             Self::Differs => "differs",
@@ -57,11 +60,12 @@ impl Shade {
             Self::Unasked => "only rebuilt as an input",
             Self::Fixed => "fixed by hash",
             Self::Good => "reproduced",
+            Self::Plain => "nothing proven",
         }
     }
 
     /// Told without colour too.
-    const fn symbol(self) -> &'static str {
+    pub(in crate::report) const fn symbol(self) -> &'static str {
         match self {
             Self::First => "✗✗",
             Self::Differs | Self::Forged => "✗",
@@ -69,11 +73,12 @@ impl Shade {
             Self::Unasked => "·",
             Self::Fixed => "=",
             Self::Good => "✓",
+            Self::Plain => "·",
         }
     }
 
     /// Fill, border and text. Told apart by lightness as well as by hue.
-    const fn colours(self) -> (&'static str, &'static str, &'static str) {
+    pub(in crate::report) const fn colours(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::First => ("#a50f15", "#67000d", "#ffffff"),
             Self::Differs => ("#fcae91", "#a50f15", "#000000"),
@@ -82,6 +87,7 @@ impl Shade {
             Self::Unasked => ("#f0f0f0", "#969696", "#000000"),
             Self::Fixed => ("#deebf7", "#3182bd", "#000000"),
             Self::Good => ("#e5f5e0", "#31a354", "#000000"),
+            Self::Plain => ("#f7f7f7", "#bdbdbd", "#000000"),
         }
     }
 }

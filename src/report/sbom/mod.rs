@@ -1,4 +1,8 @@
-//! How a checked bill of materials looks.
+//! How bills of materials look: checked, compared, drawn.
+
+pub mod difference;
+pub mod graph;
+pub mod treemap;
 
 use serde_json::{Value, json};
 
