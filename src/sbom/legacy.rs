@@ -95,6 +95,9 @@ pub fn lower(value: &Value, spec: Spec) -> Result<Lowered, LegacyError> {
         map.insert("specVersion".to_owned(), spec.version().into());
         map.remove("$schema");
     }
+    if spec <= Spec::CycloneDx1_6 {
+        to_1_6(root, &mut lowered.left_out);
+    }
     if spec <= Spec::CycloneDx1_5 {
         to_1_5(root, &mut lowered.left_out);
     }
@@ -155,6 +158,52 @@ fn each(value: &mut Value, key: &str, work: &mut dyn FnMut(&str, &mut Map<String
 /// Whether an object under that key is a component.
 fn is_component(key: &str) -> bool {
     matches!(key, "component" | "components" | "ancestors" | "descendants" | "variants")
+}
+
+/// An expression stood alone until 1.7: of several licences one is made. What
+/// is concluded counts before what is declared; all that are left hold at once.
+fn to_1_6(root: &mut Value, left_out: &mut BTreeSet<String>) {
+    each(root, "", &mut |_, map| {
+        let Some(Value::Array(list)) = map.get_mut("licenses") else { return };
+        if list.len() < 2 || list.iter().all(|one| one.get("expression").is_none()) {
+            return;
+        }
+        let meant = |one: &Value| {
+            let holder = one.get("license").unwrap_or(one);
+            holder.get("acknowledgement").and_then(Value::as_str).map(str::to_owned)
+        };
+        let concluded = |one: &Value| meant(one).as_deref() == Some("concluded");
+        if list.iter().any(concluded) && !list.iter().all(concluded) {
+            list.retain(concluded);
+            left_out.insert("components/licenses (those declared)".to_owned());
+        }
+        if list.len() < 2 {
+            return;
+        }
+        let acknowledged = list.first().and_then(meant);
+        let acknowledged =
+            acknowledged.filter(|first| list.iter().all(|one| meant(one).as_ref() == Some(first)));
+        let texts: Vec<String> = list.iter().filter_map(term).collect();
+        let mut one = Map::new();
+        one.insert("expression".to_owned(), texts.join(" AND ").into());
+        one.extend(acknowledged.map(|word| ("acknowledgement".to_owned(), word.into())));
+        left_out.insert("components/licenses (made one expression)".to_owned());
+        *list = vec![Value::Object(one)];
+    });
+}
+
+/// A licence as a part of an expression.
+fn term(one: &Value) -> Option<String> {
+    if let Some(text) = one.get("expression").and_then(Value::as_str) {
+        return Some(if text.contains(' ') { format!("({text})") } else { text.to_owned() });
+    }
+    let licence = one.get("license")?;
+    if let Some(id) = licence.get("id").and_then(Value::as_str) {
+        return Some(id.to_owned());
+    }
+    let name = licence.get("name")?.as_str()?;
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+    Some(format!("LicenseRef-{}", name.chars().map(plain).collect::<String>()))
 }
 
 fn to_1_5(root: &mut Value, left_out: &mut BTreeSet<String>) {
@@ -327,7 +376,17 @@ pub fn library_xml(value: &Value, spec: Spec) -> Option<Vec<u8>> {
         _ => bom.output_as_xml_v1_5(&mut out).ok()?,
     }
     let back = xml::read(&out).ok()?.value;
-    (back == *value).then_some(out)
+    // XML has no empty list of dependencies.
+    let mut meant = value.clone();
+    for one in meant.get_mut("dependencies").and_then(Value::as_array_mut).into_iter().flatten() {
+        let empty = |list: &Value| list.as_array().is_some_and(Vec::is_empty);
+        if let Some(map) = one.as_object_mut()
+            && map.get("dependsOn").is_some_and(empty)
+        {
+            map.remove("dependsOn");
+        }
+    }
+    (back == meant).then_some(out)
 }
 
 fn library(value: &Value, spec: Spec) -> Option<Bom> {

@@ -35,7 +35,7 @@ const PURPOSES: [(&str, &str); 9] = [
     ("framework", "FRAMEWORK"),
     ("library", "LIBRARY"),
     ("container", "CONTAINER"),
-    ("operating-system", "OPERATING-SYSTEM"),
+    ("operating-system", "OPERATING_SYSTEM"),
     ("device", "DEVICE"),
     ("firmware", "FIRMWARE"),
     ("file", "FILE"),

@@ -71,8 +71,13 @@ fn xml_reads_back_as_it_was_meant() {
     for (name, mut value) in documents() {
         let Ok(written) = write(&value, Form::Xml(Spec::CycloneDx1_7)) else { continue };
         let back = Document::read(&written.bytes).unwrap();
-        let map = value.as_object_mut().unwrap();
-        map.remove("$schema");
+        value.as_object_mut().unwrap().remove("$schema");
+        // XML has no empty list of dependencies.
+        for one in value["dependencies"].as_array_mut().into_iter().flatten() {
+            if one["dependsOn"].as_array().is_some_and(Vec::is_empty) {
+                one.as_object_mut().unwrap().remove("dependsOn");
+            }
+        }
         assert_eq!(back.value, value, "{name}");
         count += 1;
     }
