@@ -55,13 +55,10 @@ struct Area {
     height: f64,
 }
 
-#[expect(
-    clippy::as_conversions,
-    clippy::cast_precision_loss,
-    reason = "sizes become lengths in a picture, where a rounding of the last bit is nothing"
-)]
-const fn real(number: u64) -> f64 {
-    number as f64
+/// A size as a length; sizes beyond 2^53 are rounded.
+fn real(number: u64) -> f64 {
+    let part = |number: u64| u32::try_from(number & u64::from(u32::MAX)).map_or(0.0, f64::from);
+    part(number >> 32) * 4_294_967_296.0 + part(number)
 }
 
 /// Draws.
