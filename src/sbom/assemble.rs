@@ -96,6 +96,11 @@ pub fn assemble(facts: &Facts<'_>, scope: Scope) -> Bill {
     bill
 }
 
+/// The name of what a derivation makes.
+fn without_suffix(path: &StorePath) -> &str {
+    path.name().strip_suffix(".drv").unwrap_or(path.name())
+}
+
 /// A component to be: a store object, an output, or both.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Item {
@@ -163,7 +168,13 @@ impl Assembly<'_> {
         }
         let component = self.component(reference.clone(), &item);
         self.bill.components.insert(reference.clone(), component);
-        let Some(dependencies) = self.dependencies(&item) else { return };
+        let Some(dependencies) = self.dependencies(&item) else {
+            // What it was linked against is known even so.
+            if self.bill.scope == Scope::Linked {
+                self.left.extend(self.linked(&item));
+            }
+            return;
+        };
         let references = dependencies.iter().map(|item| self.reference(item)).collect();
         if let Some((drv_path, _)) = &item.made {
             self.add_build(drv_path, &reference);
@@ -275,6 +286,12 @@ impl Assembly<'_> {
             vendored: object.and_then(|object| object.vendored.clone()),
             unknown: object.map(|object| object.unknown.clone()).unwrap_or_default(),
         };
+        if self.bill.scope != Scope::Build && object.is_none_or(|one| one.references.is_none()) {
+            component.unknown.push(format!(
+                "what {} refers to: nobody who was asked has it",
+                component.reference
+            ));
+        }
         match &item.made {
             Some((drv_path, output)) => {
                 self.describe_output(&mut component, drv_path, output, item)
@@ -293,7 +310,7 @@ impl Assembly<'_> {
         item: &Item,
     ) {
         let store_dir = self.facts.store_dir;
-        let full = drv_path.name().trim_end_matches(".drv");
+        let full = without_suffix(drv_path);
         component.output = Some(output.to_owned());
         component.drv_path = Some(drv_path.clone());
         let Some(derivation) = self.facts.derivations.derivation(drv_path) else {
@@ -348,13 +365,12 @@ impl Assembly<'_> {
     /// A store object of which no derivation is at hand.
     fn describe_object(&self, component: &mut Component, item: &Item, object: Option<&Object>) {
         let Some(path) = &item.path else { return };
-        let store_dir = self.facts.store_dir;
         if let Some(why) = self.facts.unusable.get(path) {
             component.unknown.push(format!("what it makes and is made of: {why}"));
         }
         let deriver = object.and_then(|object| object.deriver.as_ref());
-        let full = path.name().trim_end_matches(".drv");
-        let derived = deriver.map(|deriver| deriver.name().trim_end_matches(".drv"));
+        let full = without_suffix(path);
+        let derived = deriver.map(without_suffix);
         component.output = derived.and_then(|derived| name::output(full, derived));
         // Whoever says what made it may be wrong, so it is not repeated as a
         // fact; its name only helps to tell the output from the version.
@@ -365,12 +381,6 @@ impl Assembly<'_> {
         });
         if self.bill.scope == Scope::Build && is_source && !path.is_derivation() {
             component.kind = Kind::Source;
-        }
-        if self.bill.scope != Scope::Build && object.is_none_or(|one| one.references.is_none()) {
-            component.unknown.push(format!(
-                "what {} refers to: nobody who was asked has it",
-                store_dir.full(path)
-            ));
         }
         self.describe(component, full);
         if component.purl.is_none() && component.kind == Kind::Object {

@@ -408,18 +408,12 @@ fn algorithm(hash: &Hash) -> &'static str {
 fn licences(licence: &Licence) -> Value {
     match licence {
         Licence::Unknown => json!([{ "license": { "name": NO_ASSERTION } }]),
-        Licence::Expression { text, names } => {
-            let single = !text.contains(' ');
-            match (names.get(text), single) {
-                (Some(name), true) => {
-                    json!([{ "license": { "name": name, "acknowledgement": "declared" } }])
-                }
-                (None, true) => {
-                    json!([{ "license": { "id": text, "acknowledgement": "declared" } }])
-                }
-                _ => json!([{ "expression": text, "acknowledgement": "declared" }]),
-            }
-        }
+        // An identifier is an expression too, and as such may be newer than the
+        // list in the schema, or end in a plus.
+        Licence::Expression { text, names } => match names.get(text) {
+            Some(name) => json!([{ "license": { "name": name, "acknowledgement": "declared" } }]),
+            None => json!([{ "expression": text, "acknowledgement": "declared" }]),
+        },
     }
 }
 

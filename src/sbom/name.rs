@@ -65,6 +65,13 @@ pub fn output(path: &str, derivation: &str) -> Option<String> {
 /// and every control character as an escape, bounded.
 #[must_use]
 pub fn printable(bytes: &[u8]) -> String {
+    bounded(bytes, MAX_TEXT)
+}
+
+/// The same with a bound of one's own, in bytes; what is longer is cut and ends
+/// in an ellipsis.
+#[must_use]
+pub fn bounded(bytes: &[u8], most: usize) -> String {
     let mut text = String::new();
     for character in String::from_utf8_lossy(bytes).chars() {
         if character.is_control() {
@@ -73,7 +80,7 @@ pub fn printable(bytes: &[u8]) -> String {
         } else {
             text.push(character);
         }
-        if text.len() > MAX_TEXT {
+        if text.len() > most {
             text.push('…');
             break;
         }

@@ -142,13 +142,21 @@ impl Reader<'_> {
                 let mut proof = self.proof(status, *holds);
                 let world = text(self.facts, "world")?;
                 insert(&mut proof, "world", world);
-                // What was claimed and differs is about another content than
-                // ours: the verdict belongs to the claimed one too.
+                // What a claim is about and differs from ours has failed too,
+                // but what was reproduced is ours alone: somebody untrusted
+                // may claim another content of the same path.
                 let mut about = BTreeSet::from([ours]);
                 for claim in list(output, "claims")? {
-                    about.insert(nar_hash(text(claim, "nar_hash")?)?);
-                    if claim.get("equal") == Some(&Value::Bool(true)) {
-                        for key in list(claim, "keys")?.iter().filter_map(Value::as_str) {
+                    let trusted = text(claim, "standing")? == "trusted";
+                    let equal = claim.get("equal") == Some(&Value::Bool(true));
+                    if let Some(hash) = claim.get("nar_hash").filter(|_| !holds) {
+                        let hash = hash.as_str().unwrap_or_default();
+                        if text(claim, "path")? == path {
+                            about.insert(nar_hash(hash)?);
+                        }
+                    }
+                    for key in list(claim, "keys")?.iter().filter_map(Value::as_str) {
+                        if trusted && equal {
                             insert(&mut proof, "key", key);
                         }
                     }
@@ -168,13 +176,22 @@ impl Reader<'_> {
             let (status, verdict) = (text(one, "status")?, text(one, "verdict")?);
             for version in list(one, "versions")? {
                 let hash = nar_hash(text(version, "nar_hash")?)?;
-                let mut proof = self.proof(status, verdict == "pass");
+                let mut keys = BTreeSet::new();
+                let mut vouched = false;
                 for claim in list(version, "claims")? {
                     if matches!(text(claim, "trust")?, "signed" | "content-addressed") {
-                        for key in list(claim, "keys")?.iter().filter_map(Value::as_str) {
-                            insert(&mut proof, "key", key);
-                        }
+                        vouched = true;
+                        keys.extend(list(claim, "keys")?.iter().filter_map(Value::as_str));
                     }
+                }
+                // A path passes by the version that somebody trusted vouches
+                // for; another one, claimed beside it, does not.
+                let mut proof = match verdict {
+                    "pass" if !vouched => self.proof("untrusted", false),
+                    verdict => self.proof(status, verdict == "pass"),
+                };
+                for key in keys {
+                    insert(&mut proof, "key", key);
                 }
                 let operators = version.get("attested_by").and_then(Value::as_array);
                 for operator in operators.into_iter().flatten().filter_map(Value::as_str) {
@@ -258,7 +275,16 @@ mod tests {
             "subjects": [{ "id": "/nix/store/a", "verdict": verdict, "status": status }],
             "facts": { "world": "nix-2.35", "derivations": [{ "outputs": { "out": {
                 "path": "/nix/store/a", "nar_hash": OURS,
-                "claims": [{ "nar_hash": THEIRS, "keys": ["k-1"], "equal": false }]
+                "claims": [
+                    { "path": "/nix/store/a", "nar_hash": OURS, "keys": ["k-1"],
+                      "standing": "trusted", "equal": true },
+                    { "path": "/nix/store/a", "nar_hash": OURS, "keys": ["k-2"],
+                      "standing": "forged", "equal": true },
+                    { "path": "/nix/store/a", "nar_hash": THEIRS, "keys": ["k-3"],
+                      "standing": "untrusted", "equal": false },
+                    { "path": "/nix/store/b", "nar_hash": THEIRS, "keys": ["k-1"],
+                      "standing": "trusted", "equal": false },
+                ]
             } } }] }
         })
     }
@@ -279,6 +305,35 @@ mod tests {
         assert_eq!(statuses(&proofs, "/nix/store/b", OURS), []);
         let other = "sha256:1jxf8brg4ll9mbb9sprjabnv9a8gzidg95v46783v516jglpcrrj";
         assert_eq!(statuses(&proofs, "/nix/store/a", other), []);
+    }
+
+    #[test]
+    fn what_was_reproduced_is_ours_alone() {
+        let mut proofs = Proofs::default();
+        proofs.add(rebuild("reproduced", "pass").to_string().as_bytes()).unwrap();
+        let reproduced = vec![("reproduced".to_owned(), true)];
+        assert_eq!(statuses(&proofs, "/nix/store/a", OURS), reproduced);
+        assert_eq!(statuses(&proofs, "/nix/store/a", THEIRS), []);
+        // Only trusted signatures count.
+        let all = format!("{proofs:?}");
+        assert!(all.contains("k-1") && !all.contains("k-2") && !all.contains("k-3"), "{all}");
+    }
+
+    #[test]
+    fn a_path_passes_by_the_version_that_is_vouched_for() {
+        let version = |hash: &str, trust: &str| json!({ "nar_hash": hash, "claims": [{ "trust": trust, "keys": ["k-1"] }] });
+        let report = json!({
+            "format": FORMAT, "version": 1, "command": "cache", "subjects": [],
+            "facts": { "paths": [{
+                "path": "/nix/store/a", "status": "verified", "verdict": "pass",
+                "versions": [version(OURS, "signed"), version(THEIRS, "untrusted")],
+            }] }
+        });
+        let mut proofs = Proofs::default();
+        proofs.add(report.to_string().as_bytes()).unwrap();
+        let of = |hash| statuses(&proofs, "/nix/store/a", hash);
+        assert_eq!(of(OURS), [("verified".to_owned(), true)]);
+        assert_eq!(of(THEIRS), [("untrusted".to_owned(), false)]);
     }
 
     #[test]

@@ -217,7 +217,7 @@ mod tests {
             revision: None,
         };
         let purl = of_source(&source, "x", Some("1")).unwrap().text;
-        assert_eq!(purl, "pkg:generic/x@1?download_url=https://example.org/x%201.tar");
+        assert_eq!(purl, "pkg:generic/x@1?download_url=https:%2F%2Fexample.org%2Fx%201.tar");
         assert_eq!(draft("x", None).unwrap().text, "pkg:nix/nixpkgs/x");
     }
 }

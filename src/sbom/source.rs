@@ -8,11 +8,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::bill::{Patch, Source, SourceHash};
-use super::name::printable;
+use super::name::{bounded, printable};
 use crate::nix::content_address::Method;
 use crate::nix::derivation::modulo::DerivationSource;
 use crate::nix::derivation::{Derivation, JSON_VARIABLE, Output};
-use crate::nix::store_path::{StoreDir, StorePath};
+use crate::nix::store_path::{HASH_PART_LEN, StoreDir, StorePath};
 use crate::nix::structured_attrs::{Json, StructuredAttrs};
 
 /// The variables that name sources.
@@ -37,6 +37,10 @@ const LINKED: [&str; 12] = [
     "yarnOfflineCache",
     "mitmCache",
 ];
+
+/// Longest word of a variable: URLs may be long, and browsers and servers stop
+/// at about as much.
+const MAX_WORD: usize = 8 << 10;
 
 /// Most URLs of one source that are kept; mirrors name a dozen.
 const MAX_URLS: usize = 100;
@@ -63,25 +67,47 @@ impl<'a> Variables<'a> {
         }
         if let Some(value) = self.derivation.variable(name) {
             let parts = value.split(|byte| byte.is_ascii_whitespace());
-            words.extend(parts.filter(|part| !part.is_empty()).map(printable));
+            words.extend(parts.filter(|part| !part.is_empty()).map(word));
         }
         words
     }
 
-    /// The first variable, by name, with a word that begins with `text`.
-    fn naming(&self, text: &str) -> Option<String> {
-        let plain = self.derivation.env.iter().find(|(name, value)| {
-            name.as_slice() != JSON_VARIABLE
-                && value.windows(text.len()).any(|part| part == text.as_bytes())
-        });
-        let structured = self.structured.iter().flat_map(|all| all.attrs()).find(|(_, value)| {
+    /// The first variable, by name, that mentions each store object, by hash
+    /// part; one pass, for a derivation may have thousands of inputs.
+    fn mentions(&self, store_dir: &StoreDir) -> BTreeMap<String, String> {
+        let prefix = format!("{store_dir}/");
+        let mut found = BTreeMap::new();
+        let mut add = |name: &[u8], value: &[u8]| {
+            for part in hash_parts(value, prefix.as_bytes()) {
+                found.entry(part).or_insert_with(|| printable(name));
+            }
+        };
+        for (name, value) in &self.derivation.env {
+            if name != JSON_VARIABLE {
+                add(name, value);
+            }
+        }
+        for (name, value) in self.structured.iter().flat_map(|all| all.attrs()) {
             let mut words = Vec::new();
             collect(value, &mut words);
-            words.iter().any(|word| word.starts_with(text))
-        });
-        let structured = structured.map(|(name, _)| printable(name.as_bytes()));
-        plain.map(|(name, _)| printable(name)).or(structured)
+            words.iter().for_each(|word| add(name.as_bytes(), word.as_bytes()));
+        }
+        found
     }
+}
+
+fn word(bytes: &[u8]) -> String {
+    bounded(bytes, MAX_WORD)
+}
+
+/// What stands behind each `prefix` and may be the hash part of a store path.
+fn hash_parts<'v>(value: &'v [u8], prefix: &'v [u8]) -> impl Iterator<Item = String> + 'v {
+    let starts = value.windows(prefix.len()).enumerate().filter(move |(_, part)| *part == prefix);
+    starts.filter_map(move |(at, _)| {
+        let from = at.saturating_add(prefix.len());
+        let part = value.get(from..from.saturating_add(HASH_PART_LEN))?;
+        Some(std::str::from_utf8(part).ok()?.to_owned())
+    })
 }
 
 /// The strings in a value of structured attributes. Their depth is bounded by
@@ -89,7 +115,7 @@ impl<'a> Variables<'a> {
 fn collect(value: &Json, words: &mut Vec<String>) {
     match value {
         Json::String(text) => {
-            words.extend(text.split_ascii_whitespace().map(|word| printable(word.as_bytes())));
+            words.extend(text.split_ascii_whitespace().map(|part| word(part.as_bytes())));
         }
         Json::Array(items) => items.iter().for_each(|item| collect(item, words)),
         Json::Object(members) => members.values().for_each(|item| collect(item, words)),
@@ -203,9 +229,12 @@ pub fn sources(
         }
     }
     // Whatever else was fetched.
-    for (path, input) in &inputs.0 {
-        if input.is_fixed() && met.insert((*path).clone()) {
-            let variable = variables.naming(&store_dir.full(path));
+    let others = inputs.0.iter().filter(|(path, input)| input.is_fixed() && !met.contains(path));
+    let others: Vec<&StorePath> = others.map(|(path, _)| *path).collect();
+    if !others.is_empty() {
+        let mentions = variables.mentions(store_dir);
+        for path in others {
+            let variable = mentions.get(&path.hash_part()).cloned();
             sources.push(inputs.source(path, variable, store_dir));
         }
     }
