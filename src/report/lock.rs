@@ -366,6 +366,11 @@ impl<'a> LockReport<'a> {
                     "depth": input.depth,
                     "original": input.original.show(),
                     "flake": input.node.flake,
+                    "type": input.locked.kind(),
+                    "host": input.locked.host(),
+                    "owner": input.locked.owner_and_repo().map(|(owner, _)| owner),
+                    "repo": input.locked.owner_and_repo().map(|(_, repo)| repo),
+                    "ref": input.original.git_ref().or_else(|| input.locked.git_ref()),
                 });
                 if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
                     value.extend(more);

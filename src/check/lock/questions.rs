@@ -3,7 +3,7 @@
 
 use super::audit::{Audit, Input};
 use super::change::{Change, Pairs};
-use super::evidence::{Answer, Forge, LockedFacts, PinEvidence, PinQuestion, PinSource};
+use super::evidence::{Answer, Forge, LockedFacts, PinEvidence, PinQuestion, PinSource, Signed};
 use super::evidence_judge::{Judged, judge};
 use crate::nix::git::ObjectId;
 
@@ -107,6 +107,11 @@ pub fn facts(evidence: &PinEvidence) -> serde_json::Value {
         if let Some(word) = word(answer) {
             facts.insert(name.to_owned(), word.into());
         }
+    }
+    if let Signed::By(signer) = &evidence.signer {
+        let names = std::iter::once(&signer.key).chain(&signer.names);
+        let names: Vec<serde_json::Value> = names.map(|name| name.as_str().into()).collect();
+        facts.insert("signed_by".to_owned(), names.into());
     }
     serde_json::Value::Object(facts)
 }
