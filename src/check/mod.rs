@@ -14,6 +14,7 @@ pub mod location;
 pub mod lock;
 pub mod operators;
 pub mod outcome;
+pub mod policy;
 pub mod rebuild;
 pub mod registry;
 pub mod sample;

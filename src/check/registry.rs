@@ -8,6 +8,7 @@ use super::doctor;
 use super::inspect::rules as inspect;
 use super::lock;
 use super::lock::evidence_rules as evidence;
+use super::policy;
 use super::rebuild::rules as rebuild;
 use super::sbom::rules as sbom;
 
@@ -35,12 +36,14 @@ pub static RULES: &[Entry] = &[
     entry!(attest::ATTESTED_OTHERWISE, "attested-otherwise"),
     entry!(inspect::BAD_ATTRIBUTE, "bad-attribute"),
     entry!(evidence::BAD_SIGNATURE, "bad-signature"),
+    entry!(policy::CASE_FAILED, "case-failed"),
     entry!(cache::CHANGING_ANSWER, "changing-answer"),
     entry!(cache::CLAIMS_CONFLICT, "claims-conflict"),
     entry!(cache::CLOSURE_HOLE, "closure-hole"),
     entry!(evidence::COMMIT_TIME_MISMATCH, "commit-time-mismatch"),
     entry!(lock::suppress::CONFIG_NOT_USED, "config-not-used"),
     entry!(cache::CONFLICTING_FIELDS, "conflicting-fields"),
+    entry!(policy::CONTRADICTORY_MATERIAL, "contradictory-material"),
     entry!(lock::alone::credentials_in_url::RULE, "credentials-in-url"),
     entry!(lock::alone::broken_graph::DANGLING_FOLLOWS, "dangling-follows"),
     entry!(sbom::DANGLING_REFERENCE, "dangling-reference"),
@@ -54,6 +57,7 @@ pub static RULES: &[Entry] = &[
     entry!(lock::alone::end_of_life_branch::RULE, "end-of-life-branch"),
     entry!(lock::alone::escaping_path::RULE, "escaping-path"),
     entry!(lock::suppress::EXPIRED_SUPPRESSION, "expired-suppression"),
+    entry!(policy::EXPIRED_WAIVER, "expired-waiver"),
     entry!(cache::FILE_MISMATCH, "file-mismatch"),
     entry!(rebuild::FIXED_OUTPUT_MISMATCH, "fixed-output-mismatch"),
     entry!(lock::alone::broken_graph::FOLLOWS_CYCLE, "follows-cycle"),
@@ -81,12 +85,14 @@ pub static RULES: &[Entry] = &[
     entry!(attest::MALFORMED_ATTESTATION, "malformed-attestation"),
     entry!(rebuild::MALFORMED_DERIVATION, "malformed-derivation"),
     entry!(inspect::MALFORMED_LOCK, "malformed-lock"),
+    entry!(policy::MALFORMED_MATERIAL, "malformed-material"),
     entry!(inspect::MALFORMED_NAR, "malformed-nar"),
     entry!(rebuild::MALFORMED_NARINFO, "malformed-narinfo"),
     entry!(lock::alone::malformed_pin::RULE, "malformed-pin"),
     entry!(rebuild::MALFORMED_REALISATION, "malformed-realisation"),
     entry!(cache::MALFORMED_REGISTRATION, "malformed-registration"),
     entry!(sbom::MALFORMED_SBOM, "malformed-sbom"),
+    entry!(policy::MISSING_EVIDENCE, "missing-evidence"),
     entry!(sbom::MISSING_FIELD, "missing-field"),
     entry!(cache::MISSING_NAR, "missing-nar"),
     entry!(lock::alone::missing_nar_hash::RULE, "missing-nar-hash"),
@@ -110,6 +116,8 @@ pub static RULES: &[Entry] = &[
     entry!(rebuild::OUTPUT_DIFFERS, "output-differs"),
     entry!(lock::policy::OWNER_NOT_ALLOWED, "owner-not-allowed"),
     entry!(lock::alone::pin_mismatch::RULE, "pin-mismatch"),
+    entry!(policy::POLICY_DENIED, "policy-denied"),
+    entry!(policy::POLICY_UNKNOWN, "policy-unknown"),
     entry!(cache::REALISATIONS_DISAGREE, "realisations-disagree"),
     entry!(lock::policy::REF_NOT_ALLOWED, "ref-not-allowed"),
     entry!(cache::REFERENCES_MISMATCH, "references-mismatch"),
@@ -128,6 +136,7 @@ pub static RULES: &[Entry] = &[
     entry!(lock::alone::submodules::RULE, "submodules"),
     entry!(lock::alone::tarball_rev_mismatch::RULE, "tarball-rev-mismatch"),
     entry!(cache::TOO_FEW_OPERATORS, "too-few-operators"),
+    entry!(policy::UNFINISHED_REPORT, "unfinished-report"),
     entry!(lock::alone::unknown_attribute::RULE, "unknown-attribute"),
     entry!(lock::alone::unlocked_input::UNKNOWN_TYPE, "unknown-input-type"),
     entry!(evidence::UNKNOWN_SIGNER, "unknown-signer"),
@@ -139,6 +148,7 @@ pub static RULES: &[Entry] = &[
     entry!(cache::UNTRUSTED_CLAIM_DIFFERS, "untrusted-claim-differs"),
     entry!(sbom::UNUSABLE_FIELD, "unusable-field"),
     entry!(lock::suppress::UNUSED_SUPPRESSION, "unused-suppression"),
+    entry!(policy::UNUSED_WAIVER, "unused-waiver"),
     entry!(inspect::URL_OUTSIDE_CACHE, "url-outside-cache"),
     entry!(sbom::VERDICT_WORSE, "verdict-worse"),
     entry!(evidence::VOID_SIGNATURE, "void-signature"),
@@ -160,6 +170,7 @@ mod tests {
             .chain(&inspect::ALL)
             .chain(&cache::ALL)
             .chain(&attest::ALL)
+            .chain(&policy::ALL)
             .chain(&evidence::ALL)
             .chain(&sbom::ALL)
             .chain([&&baseline::REGRESSION, &&doctor::MACHINE_LACKS, &&doctor::MACHINE_LIMITED])

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::attest::AttestArgs;
 use super::gate::GateArgs;
 use super::options::{KeyOptions, OutputOptions, SourceOptions, WorkOptions};
+use super::policy::PolicyArgs;
 use super::sbom::SbomArgs;
 use crate::check::sample::Sample;
 
@@ -54,6 +55,8 @@ pub enum Command {
     Lock(Box<LockArgs>),
     /// Say what is in software: check bills of materials
     Sbom(Box<SbomArgs>),
+    /// Judge reports and bills of materials by policies; test policies
+    Policy(Box<PolicyArgs>),
     /// Sign what was found out, and check what others have signed
     Attest(AttestArgs),
     /// Decide whether something may be activated: evidence and policy

@@ -19,6 +19,7 @@ pub mod inspect;
 pub mod lock;
 pub mod options;
 pub mod page;
+pub mod policy;
 mod product;
 pub mod rebuild;
 pub mod sbom;
@@ -128,6 +129,7 @@ fn dispatch(environment: &Environment) -> Exit {
         }
         Command::Lock(args) => finish(&args.output, environment, |_| lock::run(args, environment)),
         Command::Sbom(args) => sbom::dispatch(args, environment),
+        Command::Policy(args) => policy::dispatch(args, environment),
         Command::Explain(args) => match explain::run(args) {
             Ok(page) => deliver::print(&page),
             Err(error) => complain(&error),

@@ -45,6 +45,7 @@ pub mod lock_archives;
 pub mod lock_inputs;
 mod memory;
 pub mod modulo_inputs;
+pub mod named_files;
 pub mod nar_check;
 pub mod nar_download;
 pub mod narinfos;

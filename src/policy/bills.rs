@@ -111,12 +111,12 @@ fn component(part: &Part) -> Subject {
     let verdicts: Vec<&str> = part.property(VERDICT).map(|at| at.text.as_str()).collect();
     subject.state(Field::Verdict, one("verdicts", &verdicts));
     subject.state(Field::SignedBy, all(part, SIGNED_BY));
-    let vendored = part.property(VENDORED).next().is_some();
-    subject.state(Field::Vendored, Fact::Known(Value::Truth(vendored)));
+    subject.state(Field::Vendored, vendored(part));
     subject
 }
 
 fn text(said: Option<&str>) -> Fact {
+    let said = said.filter(|text| *text != NOBODY_KNOWS);
     said.map_or(Fact::Missing, |text| Fact::Known(Value::Text(text.to_owned())))
 }
 
@@ -127,6 +127,14 @@ fn one(what: &str, said: &[&str]) -> Fact {
         [first, rest @ ..] if rest.iter().all(|other| other == first) => text(Some(first)),
         _ => Fact::Unusable(format!("there are {} different {what}", said.len())),
     }
+}
+
+/// Inside another component lies what says so; by itself stands what has a
+/// store path of its own. Of anything else it is not known.
+fn vendored(part: &Part) -> Fact {
+    let inside = part.property(VENDORED).next().is_some();
+    let alone = part.property(STORE_PATH).next().is_some();
+    if inside || alone { Fact::Known(Value::Truth(inside)) } else { Fact::Missing }
 }
 
 fn all(part: &Part, property: &str) -> Fact {
@@ -200,15 +208,16 @@ fn nar_hash(part: &Part) -> Fact {
     }
 }
 
-/// Names of properties: of the bill.
-const SCOPE: &str = "nix-verify:scope";
+/// Names of properties, as `verify sbom` writes them: of the bill, what it
+/// lists.
+const SCOPE: &str = "verify:scope";
 /// Of a component: its store path.
 const STORE_PATH: &str = "nix:store_path";
 /// Its NarHash.
 const NAR_HASH: &str = "nix:narinfo:nar_hash";
-/// What was found out about it.
-const VERDICT: &str = "nix-verify:verdict";
+/// What a rebuild found out about it.
+const VERDICT: &str = "verify:rebuild:status";
 /// Trusted keys whose signatures hold for it.
-const SIGNED_BY: &str = "nix-verify:signed-by";
-/// Inside what it lies.
-const VENDORED: &str = "nix-verify:vendored-in";
+const SIGNED_BY: &str = "nix:narinfo:signed_by";
+/// What it is needed for inside the component that it lies in.
+const VENDORED: &str = "verify:vendored:scope";

@@ -352,3 +352,7 @@ fn end_of_day(text: &str) -> Option<i64> {
     let day: Timestamp = text.parse().ok().filter(|_| text.len() == "2027-01-31".len())?;
     day.seconds().checked_add(DAY)
 }
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

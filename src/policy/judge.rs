@@ -11,11 +11,11 @@ use super::check::Check;
 use super::file::{OnUnknown, Policy, Rule, Waiver};
 use super::material::Material;
 use super::predicate::Evaluator;
-use super::rules::{
-    EXPIRED_WAIVER, MISSING_EVIDENCE, POLICY_DENIED, POLICY_UNKNOWN, UNUSED_WAIVER,
-};
 use super::subject::{Field, Subject, Unknown};
 use super::{each, together};
+use crate::check::policy::{
+    EXPIRED_WAIVER, MISSING_EVIDENCE, POLICY_DENIED, POLICY_UNKNOWN, UNUSED_WAIVER,
+};
 use crate::check::{
     Coverage, Finding, Inconclusive, Level, Reason, Source, Span, Subject as Judged, Verdict,
 };

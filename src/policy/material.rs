@@ -7,10 +7,10 @@
 use sha2::{Digest as _, Sha256};
 
 use super::file::Scope;
-use super::rules::{CONTRADICTORY_MATERIAL, MALFORMED_MATERIAL, UNFINISHED_REPORT};
 use super::subject::Subject;
 use super::{bills, reports};
 use crate::check::Rule;
+use crate::check::policy::{CONTRADICTORY_MATERIAL, MALFORMED_MATERIAL, UNFINISHED_REPORT};
 use crate::nix::json::{self, MAX_LEN};
 use crate::sbom::outline::Outline;
 

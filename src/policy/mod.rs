@@ -12,6 +12,8 @@
 
 pub mod advisories;
 mod bills;
+pub mod built_in;
+pub mod cases;
 pub mod check;
 mod each;
 pub mod file;
@@ -22,7 +24,6 @@ pub mod predicate;
 mod reader;
 mod report_things;
 mod reports;
-pub mod rules;
 pub mod subject;
 mod suggest;
 mod together;

@@ -70,9 +70,13 @@ impl<'t> Table<'t> {
     pub fn need(&self, key: &'static str) -> Result<&'t Spanned<DeValue<'t>>, Mistake> {
         self.get(key).ok_or_else(|| {
             // A misspelt key explains why it is missing.
-            self.strangers(&[key]).unwrap_or_else(|| {
-                Mistake::new(self.offset, format!("{} has no '{key}'", self.what))
-            })
+            let near = self.table.keys().find(|name| !suggest(name.get_ref(), [key]).is_empty());
+            let misspelt =
+                near.filter(|name| !self.asked.borrow().iter().any(|one| one == name.get_ref()));
+            misspelt.map_or_else(
+                || Mistake::new(self.offset, format!("{} has no '{key}'", self.what)),
+                |name| self.stranger(name.span().start, name.get_ref(), &[key]),
+            )
         })
     }
 
@@ -97,18 +101,16 @@ impl<'t> Table<'t> {
     /// # Errors
     /// There is one.
     pub fn finish(&self) -> Result<(), Mistake> {
-        self.strangers(&[]).map_or(Ok(()), Err)
+        let asked = self.asked.borrow();
+        let stranger = self.table.keys().find(|key| !asked.iter().any(|one| one == key.get_ref()));
+        stranger.map_or(Ok(()), |key| Err(self.stranger(key.span().start, key.get_ref(), &asked)))
     }
 
-    fn strangers(&self, more: &[&'static str]) -> Option<Mistake> {
-        let asked = self.asked.borrow();
-        let known = || asked.iter().chain(more).copied();
-        self.table.keys().find(|key| !known().any(|one| one == key.get_ref())).map(|key| {
-            let name = key.get_ref();
-            let shown: String = name.chars().take(60).collect();
-            let near = suggest(name, known());
-            Mistake::new(key.span().start, format!("{} has no key '{shown}'{near}", self.what))
-        })
+    /// A key that has no meaning here.
+    fn stranger(&self, offset: usize, name: &str, known: &[&'static str]) -> Mistake {
+        let shown: String = name.chars().take(60).collect();
+        let near = suggest(name, known.iter().copied());
+        Mistake::new(offset, format!("{} has no key '{shown}'{near}", self.what))
     }
 }
 

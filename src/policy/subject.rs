@@ -202,7 +202,7 @@ fields! {
     Hashes "hashes" Texts "Its hashes, as `sha256:…`.";
     Sources "sources" Texts "The URLs its sources come from.";
     SourceHashes "source_hashes" Texts "The algorithms that fix its sources.";
-    Verdict "verdict" Text "`pass`, `fail` or `inconclusive`; of a component what was found out about it.";
+    Verdict "verdict" Text "`pass`, `fail` or `inconclusive`; of a component what a rebuild found, such as `reproduced`.";
     SignedBy "signed_by" Texts "The trusted keys whose signatures hold for it.";
     Vendored "vendored" Truth "Whether it lies inside another component.";
     Depth "depth" Number "Steps from the root to it.";

@@ -24,6 +24,7 @@ pub mod lock;
 pub mod markdown;
 pub mod page;
 mod pointer;
+pub mod policy;
 pub mod progress;
 pub mod rebuild;
 pub mod sarif;

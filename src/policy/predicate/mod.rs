@@ -214,3 +214,6 @@ fn nesting(text: &str) -> usize {
         deepest
     }
 }
+
+#[cfg(test)]
+mod tests;

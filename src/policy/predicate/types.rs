@@ -380,7 +380,7 @@ impl Checker {
         if it.iter_var2.is_some() {
             return defect(node, "a list is gone through with one name, not two");
         }
-        if Kind::named(&it.iter_var).is_some() {
+        if it.iter_var == self.kind.name() {
             return defect(node, format!("'{}' already means something else", it.iter_var));
         }
         let of = match self.check(&it.iter_range)? {

@@ -59,7 +59,7 @@ impl Indexer for Facts<'_> {
         let value = match self.0.value(field) {
             Ok(value) => value,
             Err(Unknown::Missing(_)) => return Err(ExecutionError::no_such_key(name)),
-            Err(unknown) => return Err(refuse(&unknown)),
+            Err(Unknown::Unusable { why, .. } | Unknown::Other(why)) => return Err(refuse(&why)),
         };
         Ok(match value {
             Value::Text(text) if text.len() > MAX_TEXT => {

@@ -1,6 +1,6 @@
-//! What a judgement can find.
+//! What a judgement by policies (`crate::policy`) can find.
 
-use crate::check::{Level, Rule};
+use super::{Level, Rule};
 
 /// A rule is not met.
 pub static POLICY_DENIED: Rule = Rule {

@@ -1,0 +1,23 @@
+//! `verify policy check`.
+
+use super::super::time::Timestamp;
+use super::super::{Environment, ToolError};
+use super::{CheckArgs, advisories, materials, policies};
+use crate::policy::{Setting, judge};
+use crate::report::Report;
+use crate::report::policy;
+
+/// Judges files by policies.
+///
+/// # Errors
+/// Files that cannot be read, and policies that make no sense.
+pub(super) fn run(args: &CheckArgs, environment: &Environment) -> Result<Report, ToolError> {
+    let policies = policies(&args.policies, environment)?;
+    let judged = materials(&args.files, environment)?;
+    let baselines = materials(&args.against.baselines, environment)?;
+    let advisories = advisories(&args.against, environment)?;
+    let now = args.output.now.unwrap_or_else(|| Timestamp::from(environment.now)).seconds();
+    let setting = Setting { now, baselines: &baselines, advisories: advisories.as_ref() };
+    let judgement = judge(&policies, &judged, &setting);
+    Ok(policy::checked(&policies, &judged, &setting, judgement))
+}
