@@ -85,8 +85,15 @@ pub fn scan_tree(path: &Path) -> Result<Scan, ScanError> {
 /// # Errors
 /// See [`ScanError`].
 pub fn scan_nar(name: &str, source: impl Read + Send) -> Result<Scan, ScanError> {
+    scan_with(Visitor::new(), name, source)
+}
+
+fn scan_with(
+    mut visitor: Visitor,
+    name: &str,
+    source: impl Read + Send,
+) -> Result<Scan, ScanError> {
     let mut reader = NarReader::new(HashedSource::new(source));
-    let mut visitor = Visitor::default();
     let mut path: Vec<String> = Vec::new();
     let mut is_root = true;
     loop {

@@ -41,10 +41,22 @@ const MAGICS: [(&[u8], Compression); 6] = [
 ];
 
 /// Walks files and the archives among them.
-#[derive(Default)]
 pub(super) struct Visitor {
     pub(super) scanner: Scanner,
-    unpacked: Arc<AtomicU64>,
+    /// Bytes that archives may still unpack to.
+    left: Arc<AtomicU64>,
+}
+
+impl Visitor {
+    /// One that has seen nothing.
+    pub(super) fn new() -> Self {
+        Self::with_room(MAX_UNPACKED)
+    }
+
+    /// One whose archives may unpack to so many bytes.
+    pub(super) fn with_room(bytes: u64) -> Self {
+        Self { scanner: Scanner::new(), left: Arc::new(AtomicU64::new(bytes)) }
+    }
 }
 
 /// What a file is by its first bytes.
@@ -128,10 +140,14 @@ impl Visitor {
         compression: Compression,
         source: &mut (dyn Read + Send),
     ) -> io::Result<()> {
-        let unpacked = Arc::clone(&self.unpacked);
-        let mut stream = Metered { inner: compression::reader(compression, source)?, unpacked };
+        let left = Arc::clone(&self.left);
+        let mut stream = Metered { inner: compression::reader(compression, source)?, left };
         match read_block(&mut stream) {
-            Ok(head) if is_tar(&head) => self.tar(inside, &mut head.chain(stream)),
+            Ok(head) if is_tar(&head) => {
+                self.tar(inside, &mut (&*head).chain(&mut stream))?;
+                // To its end, where the decoder checks what it gave.
+                io::copy(&mut stream, &mut io::sink()).map(drop)
+            }
             Ok(_) => Ok(()), // One compressed file: a manual page, a table.
             Err(error) if is_named_like_tar(name) => Err(error),
             Err(_) => Ok(()),
@@ -198,12 +214,12 @@ impl Visitor {
             let name = String::from_utf8_lossy(member.name);
             let place = Place { path: &name, ..*inside };
             let mut stored = member.stored;
-            let unpacked = Arc::clone(&self.unpacked);
+            let left = Arc::clone(&self.left);
             match member.method {
                 0 => self.visit(&place, false, member.size, &mut stored)?,
                 8 => {
                     let mut stream =
-                        Metered { inner: DeflateDecoder::new(stored), unpacked }.take(member.size);
+                        Metered { inner: DeflateDecoder::new(stored), left }.take(member.size);
                     if let Err(error) = self.visit(&place, false, member.size, &mut stream) {
                         self.scanner.unread(place.shown(), "file", error.to_string());
                     }
@@ -315,18 +331,19 @@ fn place(bytes: &[u8], at: usize, length: usize) -> Option<usize> {
 /// A stream that counts against what all archives of an object may unpack to.
 struct Metered<R> {
     inner: R,
-    unpacked: Arc<AtomicU64>,
+    left: Arc<AtomicU64>,
 }
 
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
-        let more = u64::try_from(read).unwrap_or(u64::MAX);
-        if self.unpacked.fetch_add(more, Ordering::Relaxed).saturating_add(more) > MAX_UNPACKED {
-            return Err(io::Error::other(format!(
-                "the archives of this object unpack to more than {MAX_UNPACKED} bytes (a limit of this tool)"
-            )));
+        let taken = u64::try_from(read).unwrap_or(u64::MAX);
+        let enough = |left: u64| left.checked_sub(taken);
+        match self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, enough) {
+            Ok(_) => Ok(read),
+            Err(_) => Err(io::Error::other(
+                "the archives of this object unpack to more than is read (a limit of this tool)",
+            )),
         }
-        Ok(read)
     }
 }

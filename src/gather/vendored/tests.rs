@@ -170,3 +170,15 @@ fn a_cut_nar_is_an_error() {
         assert!(matches!(scan_nar("x", &nar[..cut]), Err(ScanError::Nar(_))), "{cut}");
     }
 }
+
+#[test]
+fn what_archives_unpack_to_is_bounded_together() {
+    let one = gzip(&tar(&[("package/package.json", br#"{"name":"b","version":"2.0.0"}"#)]));
+    let nar = nar_of_file(&tar(&[("a.tgz", &one), ("b.tgz", &one), ("package-lock.json", LOCK)]));
+    let unpacked = 2048;
+    for (room, complete) in [(2 * unpacked, true), (2 * unpacked - 1, false), (0, false)] {
+        let scan = scan_with(Visitor::with_room(room), "x.tar", nar.as_slice()).unwrap();
+        assert_eq!(scan.inventory.is_complete(), complete, "{room}");
+        assert!(places(&scan.inventory).contains(&"x.tar!/package-lock.json"));
+    }
+}

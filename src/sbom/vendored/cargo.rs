@@ -18,8 +18,8 @@ const CRATES_IO: [&str; 2] =
 
 #[derive(Deserialize)]
 struct Lock {
-    #[serde(default)]
-    package: Vec<Locked>,
+    version: Option<toml::Value>,
+    package: Option<Vec<Locked>>,
     #[serde(default)]
     metadata: BTreeMap<String, toml::Value>,
 }
@@ -49,7 +49,10 @@ struct ManifestPackage {
 /// See [`ReadError`].
 pub fn lock(bytes: &[u8], out: &mut Statements) -> Result<(), ReadError> {
     let lock: Lock = toml(bytes)?;
-    for locked in lock.package {
+    if lock.version.is_none() && lock.package.is_none() {
+        return Err(ReadError::Missing { at: "the file".to_owned(), what: "'package'" });
+    }
+    for locked in lock.package.unwrap_or_default() {
         let Some(source) = &locked.source else { continue };
         let mut package = Package::new(Ecosystem::Cargo, &locked.name, Some(&locked.version));
         let old_key = format!("checksum {} {} ({source})", locked.name, locked.version);

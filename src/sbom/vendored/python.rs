@@ -19,13 +19,12 @@ const INDEX: [&str; 2] = ["https://pypi.org/simple", "https://pypi.org/simple/"]
 #[derive(Deserialize)]
 struct Lock {
     /// Poetry, PDM and uv.
-    #[serde(default)]
-    package: Vec<Locked>,
+    package: Option<Vec<Locked>>,
     /// `pylock.toml`.
-    #[serde(default)]
-    packages: Vec<Locked>,
-    #[serde(default)]
-    metadata: Metadata,
+    packages: Option<Vec<Locked>>,
+    metadata: Option<Metadata>,
+    /// uv's own version.
+    version: Option<toml::Value>,
 }
 
 /// Old files of Poetry and PDM have hashes apart.
@@ -87,8 +86,13 @@ impl File {
 /// See [`ReadError`].
 pub fn lock(bytes: &[u8], out: &mut Statements) -> Result<(), ReadError> {
     let lock: Lock = toml(bytes)?;
-    for locked in lock.package.iter().chain(&lock.packages) {
-        if let Some(package) = locked.package(&lock.metadata) {
+    let known = lock.package.is_some() || lock.packages.is_some() || lock.metadata.is_some();
+    if !known && lock.version.is_none() {
+        return Err(ReadError::Missing { at: "the file".to_owned(), what: "'package'" });
+    }
+    let metadata = lock.metadata.unwrap_or_default();
+    for locked in lock.package.iter().chain(&lock.packages).flatten() {
+        if let Some(package) = locked.package(&metadata) {
             out.push(package)?;
         }
     }

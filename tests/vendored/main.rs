@@ -1,0 +1,16 @@
+//! Dependencies inside real sources and programs: the same that the
+//! ecosystem's own tool lists (`tests/fixtures/vendored/README.md`).
+
+#![allow(
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "tests state what they expect and may stop at the first surprise"
+)]
+
+mod hostile;
+mod recall;
