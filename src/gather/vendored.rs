@@ -8,6 +8,7 @@
 
 mod archive;
 mod contents;
+mod objects;
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -19,6 +20,7 @@ use crate::nix::nar::{Event, HashedSource, NarError, NarReader};
 use crate::sbom::vendored::{Inventory, Place};
 use archive::Visitor;
 use contents::Contents;
+pub use objects::look_inside;
 
 /// Why an object could not be looked through.
 #[derive(Debug, thiserror::Error)]
@@ -59,13 +61,20 @@ pub struct Scan {
 /// See [`ScanError`]; what is wrong with single files in it is part of the
 /// answer.
 pub fn scan_tree(path: &Path) -> Result<Scan, ScanError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    scan_tree_as(&path.file_name().unwrap_or_default().to_string_lossy(), path)
+}
+
+/// The same, with the name that a single file goes by.
+///
+/// # Errors
+/// See [`ScanError`].
+pub fn scan_tree_as(name: &str, path: &Path) -> Result<Scan, ScanError> {
     let (source, mut sink) = io::pipe().map_err(ScanError::Start)?;
     thread::scope(|scope| {
         let reading = thread::Builder::new()
             .name("scan".to_owned())
             // The scan goes on while the tree is read; the pipe breaks if one ends.
-            .spawn_scoped(scope, move || scan_nar(&name, source))
+            .spawn_scoped(scope, move || scan_nar(name, source))
             .map_err(ScanError::Start)?;
         let written = tree::hash_tree(path, &mut [&mut sink]);
         drop(sink);

@@ -213,21 +213,20 @@ impl Visitor {
         for member in members {
             let name = String::from_utf8_lossy(member.name);
             let place = Place { path: &name, ..*inside };
-            let mut stored = member.stored;
             let left = Arc::clone(&self.left);
-            match member.method {
-                0 => self.visit(&place, false, member.size, &mut stored)?,
-                8 => {
-                    let mut stream =
-                        Metered { inner: DeflateDecoder::new(stored), left }.take(member.size);
-                    if let Err(error) = self.visit(&place, false, member.size, &mut stream) {
-                        self.scanner.unread(place.shown(), "file", error.to_string());
-                    }
-                }
+            // Members may share their bytes, so that even plain ones count.
+            let mut stream: Box<dyn Read + Send> = match member.method {
+                0 => Box::new(Metered { inner: member.stored, left }),
+                8 => Box::new(Metered { inner: DeflateDecoder::new(member.stored), left }),
                 method => {
                     let reason = format!("it is packed with method {method} (read are 0 and 8)");
                     self.scanner.unread(place.shown(), "file", reason);
+                    continue;
                 }
+            };
+            let mut stream = (&mut stream).take(member.size);
+            if let Err(error) = self.visit(&place, false, member.size, &mut stream) {
+                self.scanner.unread(place.shown(), "file", error.to_string());
             }
         }
         Ok(())

@@ -138,6 +138,12 @@ pub(super) fn is_second_hand(format: &Format, path: &str, nested: usize) -> bool
     nested > 0 || within("node_modules") || within("site-packages") || (go && within("vendor"))
 }
 
+/// Whether a format is one that a project says with what it depends on.
+pub(super) fn is_of_projects(name: &str) -> bool {
+    let named = NAMED.iter().filter(|format| format.technique != Present);
+    named.chain([&REQUIREMENTS, &VERIFICATION]).any(|format| format.name == name)
+}
+
 /// Whether a path leads among tests, examples or documentation.
 pub(super) fn is_aside(path: &str) -> bool {
     const ASIDE: [&str; 18] = [

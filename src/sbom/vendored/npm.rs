@@ -160,6 +160,10 @@ mod tests {
         lock(doubled, &mut out).unwrap();
         assert_eq!(out.flaws, [ReadError::DoubledKey("node_modules/a".to_owned())]);
         assert_eq!(out.packages.len(), 2);
+        let mut out = Statements::new(Technique::Locked);
+        let unnamed = br#"{"packages":{"node_modules/":{"version":"1"}}}"#;
+        lock(unnamed, &mut out).unwrap();
+        assert_eq!((out.flaws, out.packages), (vec![ReadError::Name(0)], Vec::new()));
         for bad in ["{}", "[]", "", "{\"a\":"] {
             let mut out = Statements::new(Technique::Locked);
             assert!(lock(bad.as_bytes(), &mut out).is_err(), "{bad}");

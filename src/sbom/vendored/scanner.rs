@@ -270,7 +270,8 @@ impl Scanner {
         }
         let directories = std::mem::take(&mut self.crate_directories);
         let second_hand = |evidence: &Evidence| {
-            evidence.technique != Technique::Present && lies_below(&evidence.place, &directories)
+            !matches!(evidence.technique, Technique::Present | Technique::Embedded)
+                && lies_below(&evidence.place, &directories)
         };
         let mut second_hand_places = BTreeSet::new();
         let mut found: Vec<Vendored> = Vec::new();
@@ -286,9 +287,8 @@ impl Scanner {
         }
         let places = u64::try_from(second_hand_places.len()).unwrap_or(u64::MAX);
         self.looked_at.second_hand = self.looked_at.second_hand.saturating_add(places);
-        let unread = self.unread.into_iter();
-        let unread = unread.filter(|unread| {
-            !lies_below(&unread.place, &directories) || unread.format == CRATE.name
+        let unread = self.unread.into_iter().filter(|unread| {
+            !detect::is_of_projects(unread.format) || !lies_below(&unread.place, &directories)
         });
         Inventory { found, unread: unread.collect(), looked_at: self.looked_at }
     }

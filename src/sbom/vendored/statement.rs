@@ -12,6 +12,12 @@ pub const MAX_PACKAGES: usize = 200_000;
 /// have some five million.
 pub const MAX_STATEMENT: u64 = 32 << 20;
 
+/// Bytes of a package's name. Registries allow a few hundred.
+pub const MAX_NAME: usize = 2048;
+
+/// Names of a file that are refused one by one.
+const MAX_FLAWS: usize = 100;
+
 /// Why a file that names packages could not be read, or not wholly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
@@ -71,6 +77,9 @@ pub enum ReadError {
     /// More packages than any genuine file has.
     #[error("more than {MAX_PACKAGES} packages are named (a limit of this tool)")]
     TooMany,
+    /// A name that no package can have.
+    #[error("a package has a name of {0} bytes (expected 1 to {MAX_NAME})")]
+    Name(usize),
     /// Information in a program is damaged.
     #[error("{0}")]
     Program(String),
@@ -101,6 +110,13 @@ impl Statements {
     pub fn push(&mut self, package: Package) -> Result<(), ReadError> {
         if self.packages.len() >= MAX_PACKAGES {
             return Err(ReadError::TooMany);
+        }
+        let length = package.name.len();
+        if length == 0 || length > MAX_NAME {
+            if self.flaws.len() < MAX_FLAWS {
+                self.flaws.push(ReadError::Name(length));
+            }
+            return Ok(());
         }
         self.packages.push(package);
         Ok(())
