@@ -112,6 +112,9 @@ impl SecretKind {
 #[must_use]
 pub fn find(text: &str) -> Vec<Secret> {
     let mut found = Vec::new();
+    if !is_suspect(text.as_bytes()) {
+        return found;
+    }
     for (user, at) in users(text) {
         let (name, password) = user.split_once(':').map_or((user, None), |(n, p)| (n, Some(p)));
         let kind = if password.is_some_and(|password| !password.is_empty()) {
@@ -212,6 +215,9 @@ fn is_suspect(piece: &[u8]) -> bool {
 
 /// What may not be shown, in the order of the text.
 fn hidden(text: &str) -> Vec<Range<usize>> {
+    if !is_suspect(text.as_bytes()) {
+        return Vec::new();
+    }
     let mut found: Vec<Range<usize>> = users(text).map(|(_, range)| range).collect();
     found.extend(
         parameters(text).filter(|(name, _)| !HARMLESS.contains(name)).map(|(_, value)| value),

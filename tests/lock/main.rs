@@ -13,6 +13,7 @@
 )]
 
 mod base;
+mod ci;
 mod forged;
 #[path = "../gather_support/mod.rs"]
 mod gather_support;

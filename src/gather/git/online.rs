@@ -371,9 +371,12 @@ fn url_of(source: &PinSource) -> Result<Url, Trouble> {
             let url = Url::parse(url.strip_prefix("git+").unwrap_or(url))
                 .map_err(|_| unsupported("its URL is none that can be asked".to_owned()))?;
             match url.scheme() {
+                // Whoever answers could tell repositories apart by them.
+                "https" if url.query().is_some() => {
+                    Err(unsupported("its URL has parameters that a server would see".to_owned()))
+                }
                 "https" => {
                     let mut url = url;
-                    url.set_query(None);
                     url.set_fragment(None);
                     // These fail only for URLs that cannot have them.
                     let _ = url.set_username("");
@@ -429,7 +432,8 @@ mod tests {
                 .map(|url| url.to_string())
                 .map_err(|trouble| trouble.detail)
         };
-        assert_eq!(git("https://u:p@h/a?ref=x#y").unwrap(), "https://h/a");
+        assert_eq!(git("https://u:p@h/a#y").unwrap(), "https://h/a");
+        assert!(git("https://h/a?repo=b").unwrap_err().contains("parameters"));
         assert!(git("ssh://git@h/a").unwrap_err().contains("ssh"));
         assert!(git("http://h/a").unwrap_err().contains("HTTPS"));
         assert!(git("file:///etc").unwrap_err().contains("HTTPS"));
