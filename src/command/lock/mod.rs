@@ -132,8 +132,15 @@ pub fn run(args: &LockArgs, environment: &Environment) -> Result<Report, ToolErr
 fn lock_path(named: Option<&Path>, environment: &Environment) -> PathBuf {
     match named {
         None => PathBuf::from(LOCK),
-        Some(path) if is_directory(&environment.absolute(path)) => path.join(LOCK),
-        Some(path) => path.to_owned(),
+        Some(path) => {
+            // Code hosts find no file by a name with './' before it.
+            let short = path.strip_prefix(".").unwrap_or(path);
+            if is_directory(&environment.absolute(path)) {
+                short.join(LOCK)
+            } else {
+                short.to_owned()
+            }
+        }
     }
 }
 
