@@ -163,7 +163,14 @@ fn is_component(key: &str) -> bool {
 /// An expression stood alone until 1.7: of several licences one is made. What
 /// is concluded counts before what is declared; all that are left hold at once.
 fn to_1_6(root: &mut Value, left_out: &mut BTreeSet<String>) {
-    each(root, "", &mut |_, map| {
+    each(root, "", &mut |key, map| {
+        if key == "licenses" && map.contains_key("expression") {
+            for newer in ["expressionDetails", "licensing", "properties"] {
+                if map.remove(newer).is_some() {
+                    left_out.insert(format!("components/licenses/{newer}"));
+                }
+            }
+        }
         let Some(Value::Array(list)) = map.get_mut("licenses") else { return };
         if list.len() < 2 || list.iter().all(|one| one.get("expression").is_none()) {
             return;
@@ -283,6 +290,9 @@ fn to_1_4(root: &mut Value, left_out: &mut BTreeSet<String>) {
         tools(metadata, left_out);
     }
     each(root, "", &mut |key, map| {
+        if key == "vulnerabilities" {
+            tools(map, left_out);
+        }
         if is_component(key) {
             rename(map, "type", &KINDS);
         }

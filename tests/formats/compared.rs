@@ -12,7 +12,7 @@ fn bill(version: &str, verdict: Option<&str>, licence: &str) -> Value {
             "hashes": [{"alg": "SHA-256", "content": format!("{version:0>2}").repeat(32)}],
             "licenses": [{"license": {"id": licence}}]});
         if let Some(verdict) = verdict {
-            part["properties"] = json!([{"name": "verify:rebuild", "value": verdict}]);
+            part["properties"] = json!([{"name": "verify:rebuild:status", "value": verdict}]);
         }
         part
     };
@@ -43,6 +43,12 @@ fn what_got_worse_fails_and_what_changed_is_said() {
     let changes = found["facts"]["changed"][0]["changes"].as_array().unwrap();
     let aspects: Vec<&str> = changes.iter().map(|one| one["aspect"].as_str().unwrap()).collect();
     assert_eq!(aspects, ["version", "hash", "verdict"]);
+    // One report that does not hold outweighs one that does.
+    let mut both = bill("1", Some("reproduced"), "MIT");
+    let list = both["components"][0]["properties"].as_array_mut().unwrap();
+    list.push(json!({"name": "verify:rebuild:status", "value": "differs"}));
+    let both = file(&place, "both", both.to_string().as_bytes());
+    assert_eq!(report(&["sbom", "diff", &old, &both]).0, 1);
     // The other way round it got better.
     assert_eq!(report(&["sbom", "diff", &new, &old]).0, 0);
     assert_eq!(report(&["sbom", "diff", &new, &old, "--fail-on", "note"]).0, 1);
@@ -107,7 +113,7 @@ fn pictures_show_every_component() {
     value["components"] = (0..500)
         .map(|at| {
             json!({"type": "library", "name": format!("n{at}"), "bom-ref": format!("r{at}"),
-            "properties": [{"name": "nix:nar_size", "value": at.to_string()}]})
+            "properties": [{"name": "nix:narinfo:nar_size", "value": at.to_string()}]})
         })
         .collect();
     let large = file(&place, "large", value.to_string().as_bytes());

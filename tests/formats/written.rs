@@ -13,7 +13,8 @@ const OLDER: [Spec; 4] =
 
 /// Documents of things that no bill of ours has, and that an older version
 /// refuses: the forms, and why.
-const REFUSED: [(&str, &str); 0] = [];
+const REFUSED: [(&str, &str); 1] =
+    [("valid-cryptography-full", "1.6 says otherwise what 1.7 says of key exchange")];
 
 fn documents() -> Vec<(String, Value)> {
     unpacked("cyclonedx-specification.tar.xz")
@@ -73,7 +74,8 @@ fn xml_reads_back_as_it_was_meant() {
         let back = Document::read(&written.bytes).unwrap();
         value.as_object_mut().unwrap().remove("$schema");
         // XML has no empty list of dependencies.
-        for one in value["dependencies"].as_array_mut().into_iter().flatten() {
+        let listed = value.get_mut("dependencies").and_then(Value::as_array_mut);
+        for one in listed.into_iter().flatten() {
             if one["dependsOn"].as_array().is_some_and(Vec::is_empty) {
                 one.as_object_mut().unwrap().remove("dependsOn");
             }

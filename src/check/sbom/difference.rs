@@ -4,10 +4,7 @@
 use super::rules;
 use crate::check::Finding;
 use crate::sbom::difference::{Aspect, Difference};
-use crate::sbom::outline::Outline;
-
-/// Words of verdicts that hold.
-const HOLDS: [&str; 2] = ["reproduced", "fixed-by-hash"];
+use crate::sbom::outline::{HOLDS, Outline};
 
 /// Judges what has changed. `file` is the new document.
 #[must_use]

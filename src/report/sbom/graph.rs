@@ -10,7 +10,7 @@ use crate::sbom::outline::{Outline, Part};
 pub const MAX_LOOKED_AT: usize = 150;
 
 /// Where the size of a component stands, in bytes.
-const SIZE: &str = "nix:nar_size";
+const SIZE: &str = "nix:narinfo:nar_size";
 
 /// The shade of what came of a rebuild.
 fn shade(part: &Part) -> Shade {

@@ -13,7 +13,10 @@ use super::document::Spec;
 const OUTPUT: [&str; 2] = ["nix:output", "nix:output_name"];
 
 /// Properties that hold the word for what came of a rebuild.
-const VERDICT: [&str; 2] = ["verify:rebuild", "verify:rebuild:verdict"];
+const VERDICT: [&str; 2] = ["verify:rebuild:status", "verify:rebuild"];
+
+/// Words for rebuilds that hold.
+pub const HOLDS: [&str; 2] = ["reproduced", "fixed-by-hash"];
 
 /// A text with its JSON pointer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -162,10 +165,13 @@ impl Part {
         OUTPUT.iter().find_map(|name| self.property(name).next()).map(|at| at.text.as_str())
     }
 
-    /// What came of rebuilding it, if it says.
+    /// What came of rebuilding it, if it says; of several words, from several
+    /// reports, one that does not hold.
     #[must_use]
     pub fn verdict(&self) -> Option<&str> {
-        VERDICT.iter().find_map(|name| self.property(name).next()).map(|at| at.text.as_str())
+        let words =
+            || VERDICT.iter().flat_map(|name| self.property(name)).map(|at| at.text.as_str());
+        words().find(|word| !HOLDS.contains(word)).or_else(|| words().next())
     }
 
     /// How it is called in messages: name and version, else where it stands.

@@ -414,6 +414,9 @@ static WORKFLOW: &[Field] = &[
     text("name"),
     text("description"),
     field("taskTypes", How::Scalars("taskType", Scalar::Text)),
+    field("steps", How::List("step", &STEP)),
+    field("inputs", How::List("input", &RESOURCE)),
+    field("outputs", How::List("output", &RESOURCE)),
     text("timeStart"),
     text("timeEnd"),
     PROPERTIES,
@@ -434,3 +437,17 @@ static REFERENCE: &[Field] = &[text("id"), field("source", How::Object(&SOURCE))
 static ADVISORY: &[Field] = &[text("title"), text("url")];
 
 static VERSIONS: &[Field] = &[text("version"), text("range"), text("status")];
+
+static STEP: &[Field] = &[
+    text("name"),
+    text("description"),
+    field("commands", How::List("command", &COMMAND)),
+    PROPERTIES,
+];
+
+static COMMAND: &[Field] = &[text("executed"), PROPERTIES];
+
+static RESOURCE: &[Field] = &[field("resource", How::Object(&RESOURCE_REFERENCE))];
+
+static RESOURCE_REFERENCE: &[Field] =
+    &[text("ref"), field("externalReference", How::Object(&LINK))];

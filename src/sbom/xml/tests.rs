@@ -30,7 +30,11 @@ fn what_is_written_reads_back() {
                 "occurrences": [{"location": "/a", "line": 4}], "copyright": [{"text": "c"}]}}],
         "dependencies": [{"ref": "x", "dependsOn": ["a", "b"]}, {"ref": "a"}],
         "compositions": [{"aggregate": "incomplete", "assemblies": ["x"], "dependencies": ["x"]}],
-        "formulation": [{"bom-ref": "f", "components": [{"type": "platform", "name": "x86_64-linux"}]}]
+        "formulation": [{"bom-ref": "f", "components": [{"type": "platform", "name": "x86_64-linux"}],
+            "workflows": [{"bom-ref": "w", "uid": "w", "taskTypes": ["build"],
+                "steps": [{"commands": [{"executed": "sh -c true"}]}],
+                "inputs": [{"resource": {"ref": "a"}}], "outputs": [{"resource": {"ref": "x"}}],
+                "properties": [{"name": "nix:system", "value": "x86_64-linux"}]}]}]
     });
     let text = write(&value).unwrap();
     let back = read(text.as_bytes()).unwrap();
