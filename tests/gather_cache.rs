@@ -66,7 +66,7 @@ fn present(answer: NarInfoAnswer) -> NarInfo {
 
 fn unreachable(answer: NarInfoAnswer) -> String {
     match answer {
-        NarInfoAnswer::Unreachable(reason) => reason,
+        NarInfoAnswer::Unreachable(why) => why.detail,
         other => panic!("{other:?}"),
     }
 }

@@ -92,7 +92,7 @@ fn a_cache_that_is_down_has_its_reason_with_every_answer() {
     cache_client().narinfos(&caches, questions, |question, answer, _| {
         let NarInfoAnswer::Unreachable(why) = answer else { panic!("{answer:?}") };
         let wanted = if question.cache == 0 { "no connection" } else { "no such cache" };
-        assert!(why.contains(wanted), "{why}");
+        assert!(why.detail.contains(wanted), "{why}");
         *count.lock().unwrap() += 1;
     });
     assert_eq!(count.into_inner().unwrap(), 2000);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::cache::{CacheClient, CacheUrl, NarInfoAnswer};
+use super::cache::{CacheClient, CacheUrl, NarInfoAnswer, Unanswered};
 use crate::check::rebuild::{Answer, Claim, Source, Standing, read_answer, rules};
 use crate::check::{Finding, Inconclusive, Reason};
 use crate::nix::build_trace::BuildTraceKey;
@@ -125,7 +125,7 @@ impl<'a> Answers<'a> {
     fn ask_anew(&self, cache: usize, path: &StorePath) -> CacheAnswer {
         let Some(asked) = self.caches.get(cache) else { return CacheAnswer::Absent };
         match self.put(cache, |client, url| client.narinfo(url, path)) {
-            NarInfoAnswer::Unreachable(why) => CacheAnswer::Unreachable(why),
+            NarInfoAnswer::Unreachable(why) => CacheAnswer::Unreachable(why.detail),
             NarInfoAnswer::Absent => CacheAnswer::Absent,
             NarInfoAnswer::Present(bytes) => {
                 let source = Source::Cache(asked.url.to_string());
@@ -162,7 +162,7 @@ impl<'a> Answers<'a> {
             NarInfoAnswer::Unreachable(why) => {
                 let mut open =
                     self.open_realisations.lock().unwrap_or_else(PoisonError::into_inner);
-                open.insert((cache, id.to_string()), why);
+                open.insert((cache, id.to_string()), why.detail);
                 None
             }
         }
@@ -181,8 +181,11 @@ impl<'a> Answers<'a> {
         if silence.load(Ordering::Relaxed) >= MAX_SILENCE {
             // A cache that never answered gives one reason for all questions.
             let why = match self.client.cache_info(&asked.url) {
-                Err(error) => error.to_string(),
-                Ok(_) => "it left earlier questions of this run unanswered".to_owned(),
+                Err(error) => Unanswered::from(&error),
+                Ok(_) => Unanswered {
+                    reason: Reason::Unreachable,
+                    detail: "it left earlier questions of this run unanswered".to_owned(),
+                },
             };
             return NarInfoAnswer::Unreachable(why);
         }

@@ -5,7 +5,9 @@
 //! cache served them, absence, or the reason why there was no answer.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Read;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::cache_file::{CacheFileError, open_beneath};
@@ -115,19 +117,45 @@ pub enum NarInfoAnswer {
     /// The cache says that it does not have it.
     Absent,
     /// No answer, and why.
-    Unreachable(String),
+    Unreachable(Unanswered),
 }
 
-/// What a cache said about itself, once it was asked.
-type Asked = OnceLock<Result<CacheInfo, Arc<CacheError>>>;
+/// Why a question was not answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unanswered {
+    /// From the closed list.
+    pub reason: Reason,
+    /// The particulars.
+    pub detail: String,
+}
+
+impl From<&CacheError> for Unanswered {
+    fn from(error: &CacheError) -> Self {
+        Self { reason: error.reason(), detail: error.to_string() }
+    }
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+/// What is known about a cache.
+#[derive(Default)]
+struct Known {
+    /// What it said about itself, once it was asked.
+    info: OnceLock<Result<CacheInfo, Arc<CacheError>>>,
+    /// How many files it said to be absent with S3's 403.
+    forbidden: AtomicU64,
+}
 
 /// Asks caches. Shared by all threads.
 pub struct CacheClient {
     http: HttpClient,
     netrc: Netrc,
     store_dir: StoreDir,
-    /// What each cache said about itself, asked once.
-    known: Mutex<BTreeMap<CacheUrl, Arc<Asked>>>,
+    known: Mutex<BTreeMap<CacheUrl, Arc<Known>>>,
 }
 
 impl CacheClient {
@@ -150,13 +178,23 @@ impl CacheClient {
     /// # Errors
     /// When there is no answer, or one of another store directory.
     pub fn cache_info(&self, cache: &CacheUrl) -> Result<CacheInfo, CacheError> {
-        let slot = {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(known.entry(cache.clone()).or_default())
-        };
-        slot.get_or_init(|| self.ask_cache_info(cache).map_err(Arc::new))
+        self.known(cache)
+            .info
+            .get_or_init(|| self.ask_cache_info(cache).map_err(Arc::new))
             .clone()
             .map_err(CacheError::Earlier)
+    }
+
+    fn known(&self, cache: &CacheUrl) -> Arc<Known> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(known.entry(cache.clone()).or_default())
+    }
+
+    /// How many files of the cache count as absent because it answered 403 as
+    /// S3 does.
+    #[must_use]
+    pub fn forbidden(&self, cache: &CacheUrl) -> u64 {
+        self.known(cache).forbidden.load(Ordering::Relaxed)
     }
 
     fn ask_cache_info(&self, cache: &CacheUrl) -> Result<CacheInfo, CacheError> {
@@ -196,7 +234,7 @@ impl CacheClient {
             Ok(request) => Ok(self.http.small_on(lane, &request, cap).await),
             Err(error) => Err(error),
         };
-        claim(answer.and_then(|answer| Ok(answer?)))
+        self.claim(cache, answer.and_then(|answer| Ok(answer?)))
     }
 
     /// The build trace's entry about an output, as the cache serves it.
@@ -214,7 +252,26 @@ impl CacheClient {
     }
 
     fn answer(&self, cache: &CacheUrl, name: &str, cap: u64) -> NarInfoAnswer {
-        claim(self.cache_info(cache).and_then(|_| self.ask(cache, name, cap)))
+        self.claim(cache, self.cache_info(cache).and_then(|_| self.ask(cache, name, cap)))
+    }
+
+    /// What an answer of a cache means that can be read as such.
+    fn claim(
+        &self,
+        cache: &CacheUrl,
+        answer: Result<Answer<Vec<u8>>, CacheError>,
+    ) -> NarInfoAnswer {
+        match answer {
+            Ok(Answer::Found(bytes)) => NarInfoAnswer::Present(bytes),
+            Ok(Answer::Absent) => NarInfoAnswer::Absent,
+            // That the cache itself can be read is known by now, so that this
+            // is S3's way to say that there is no such file.
+            Ok(Answer::Forbidden) => {
+                self.known(cache).forbidden.fetch_add(1, Ordering::Relaxed);
+                NarInfoAnswer::Absent
+            }
+            Err(error) => NarInfoAnswer::Unreachable(Unanswered::from(&error)),
+        }
     }
 
     /// A small file of the cache.
@@ -287,15 +344,4 @@ impl CacheClient {
 
 fn narinfo_name(path: &StorePath) -> String {
     format!("{}.narinfo", path.hash_part())
-}
-
-/// What an answer of a cache means that can be read as such.
-fn claim(answer: Result<Answer<Vec<u8>>, CacheError>) -> NarInfoAnswer {
-    match answer {
-        Ok(Answer::Found(bytes)) => NarInfoAnswer::Present(bytes),
-        // That the cache itself can be read is known by now, so that
-        // "forbidden" is S3's way to say that there is no such file.
-        Ok(Answer::Absent | Answer::Forbidden) => NarInfoAnswer::Absent,
-        Err(error) => NarInfoAnswer::Unreachable(error.to_string()),
-    }
 }

@@ -22,8 +22,11 @@ const LZMA_TABLES: u64 = 2 << 20;
 /// The smallest window zstd knows, 1 KiB, as a logarithm.
 const ZSTD_LEAST_LOG: u32 = 10;
 
-/// Bytes asked for at once from the source.
+/// Bytes asked for at once from the source, ...
 const BUFFER: usize = 64 << 10;
+
+/// ... and from one that is small.
+const LEAST_BUFFER: usize = 4 << 10;
 
 /// The first bytes of an LZ4 frame; the older "legacy" frame has no end mark,
 /// so that a cut could not be told from the end, and is refused.
@@ -106,23 +109,26 @@ pub fn reader<'a, R: Read + Send + 'a>(
     compression: Compression,
     source: R,
 ) -> io::Result<Box<dyn Read + Send + 'a>> {
-    reader_within(compression, source, MAX_WINDOW)
+    reader_within(compression, source, MAX_WINDOW, u64::MAX)
 }
 
 /// The same, for a dictionary or window of at most so many bytes (never more
 /// than [`MAX_WINDOW`]); brotli, gzip, bzip2 and LZ4 have bounds of their own.
+/// `source` is expected to have so many bytes, and may have more.
 pub(super) fn reader_within<'a, R: Read + Send + 'a>(
     compression: Compression,
     source: R,
     window: u64,
+    expected: u64,
 ) -> io::Result<Box<dyn Read + Send + 'a>> {
+    let buffer = usize::try_from(expected).unwrap_or(BUFFER).clamp(LEAST_BUFFER, BUFFER);
     let window = window.min(MAX_WINDOW);
     let lzma_memory = window.saturating_add(LZMA_TABLES);
     // The next power of two: zstd's windows lie between.
     let zstd_log = window.next_power_of_two().ilog2().max(ZSTD_LEAST_LOG);
     let progress = Arc::new(Progress::default());
     let source =
-        Source { inner: BufReader::with_capacity(BUFFER, source), progress: Arc::clone(&progress) };
+        Source { inner: BufReader::with_capacity(buffer, source), progress: Arc::clone(&progress) };
     let decoder: Box<dyn Decoder + Send + 'a> = match compression {
         Compression::None => return Ok(Box::new(source.inner)),
         Compression::Xz => {

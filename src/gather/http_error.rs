@@ -163,6 +163,9 @@ pub enum Failure {
     /// The credentials, or none, were not accepted.
     #[error("the server answered {0}: credentials are missing or not accepted")]
     Unauthorized(u16),
+    /// Forbidden, by a server that has another way to say "absent".
+    #[error("the server answered 403: forbidden, which does not say whether there is such a file")]
+    Forbidden,
     /// The body is longer than it may be.
     #[error("the body is longer than {0} bytes, the most that is accepted here")]
     TooLong(u64),

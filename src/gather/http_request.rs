@@ -86,6 +86,7 @@ pub enum Answer<T> {
     Found(T),
     /// 404 or 410: there is no such thing.
     Absent,
-    /// 403: forbidden, which is also how S3 says that there is no such thing.
+    /// 403 by a storage in the style of S3, which is how it says that there is
+    /// no such thing. From any other server 403 is no answer.
     Forbidden,
 }

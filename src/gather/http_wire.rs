@@ -25,6 +25,10 @@ use super::resolve::Checked;
 /// Idle connections kept to one host: as many as there can be requests.
 const MAX_IDLE_CONNECTIONS: usize = 256;
 
+/// What only storages in the style of S3 send. To those who may not list a
+/// bucket they say "forbidden" where there is nothing.
+const STORAGE_HEADERS: [&str; 2] = ["x-amz-request-id", "x-guploader-uploadid"];
+
 /// The part of a file that is still missing.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Range<'a> {
@@ -183,7 +187,8 @@ impl Reply {
             200 => Ok(Answer::Found(self)),
             206 if ranged => Ok(Answer::Found(self)),
             404 | 410 => Ok(Answer::Absent),
-            403 => Ok(Answer::Forbidden),
+            403 if self.is_storage() => Ok(Answer::Forbidden),
+            403 => Err(Failure::Forbidden),
             status @ (401 | 407) => Err(Failure::Unauthorized(status)),
             status => {
                 let asked = text(self.response.headers(), header::RETRY_AFTER)
@@ -191,6 +196,13 @@ impl Reply {
                 Err(Failure::Status { status, retry_after: asked })
             }
         }
+    }
+
+    /// Whether an object storage in the style of S3 has answered: it numbers
+    /// its answers, Amazon's and others' (MinIO, Ceph) under one name, Google's
+    /// under another.
+    fn is_storage(&self) -> bool {
+        STORAGE_HEADERS.iter().any(|name| self.response.headers().contains_key(*name))
     }
 
     /// The encoding of the body, if it may have one.

@@ -25,6 +25,8 @@ struct State {
     /// The next ticket handed out, and the one whose turn it is.
     tickets: u64,
     turn: u64,
+    /// How many wait: nobody is woken where nobody waits.
+    waiting: usize,
 }
 
 /// A share of a budget; it goes back when this is dropped.
@@ -36,7 +38,7 @@ pub(super) struct Permit<'a> {
 
 impl Budget {
     const fn new(total: u64) -> Self {
-        let state = State { left: total, tickets: 0, turn: 0 };
+        let state = State { left: total, tickets: 0, turn: 0, waiting: 0 };
         Self { total, state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -48,12 +50,17 @@ impl Budget {
         let ticket = state.tickets;
         state.tickets = ticket.wrapping_add(1);
         let waits = |state: &mut State| state.turn != ticket || state.left < bytes;
+        state.waiting = state.waiting.saturating_add(1);
         let waited = self.changed.wait_while(state, waits);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        state.waiting = state.waiting.saturating_sub(1);
         state.left = state.left.saturating_sub(bytes);
         state.turn = ticket.wrapping_add(1);
+        let others = state.waiting > 0;
         drop(state);
-        self.changed.notify_all();
+        if others {
+            self.changed.notify_all();
+        }
         Permit { budget: self, bytes }
     }
 }
@@ -62,8 +69,11 @@ impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let mut state = self.budget.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.left = state.left.saturating_add(self.bytes);
+        let others = state.waiting > 0;
         drop(state);
-        self.budget.changed.notify_all();
+        if others {
+            self.budget.changed.notify_all();
+        }
     }
 }
 

@@ -260,10 +260,12 @@ fn examine(
     window: u64,
 ) -> Result<NarCheck, NarUnchecked> {
     let mut check = NarCheck::default();
-    let decompressed = compression::reader_within(narinfo.compression, served, window)
+    let packed = narinfo.file_size.unwrap_or(narinfo.nar_size);
+    let decompressed = compression::reader_within(narinfo.compression, served, window, packed)
         .map_err(NarUnchecked::Read)?;
     let limited = Limited::new(decompressed, narinfo.nar_size);
-    let mut reader = NarReader::new(HashedSource::new(Scanned { limited, scanner }));
+    let source = HashedSource::new(Scanned { limited, scanner });
+    let mut reader = NarReader::sized(source, narinfo.nar_size);
     let parsed = loop {
         match reader.next_event() {
             Ok(Some(_)) => {}

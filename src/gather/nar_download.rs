@@ -136,7 +136,9 @@ impl CacheClient {
         let mut served = Served::hashing(source, cap, algorithm);
         let mut kept = Kept { sink, error: None };
         let checked = {
-            let reader = compression::reader_within(narinfo.compression, &mut served, window);
+            let packed = narinfo.file_size.unwrap_or(claimed_size);
+            let reader =
+                compression::reader_within(narinfo.compression, &mut served, window, packed);
             let limited = Limited::new(reader.map_err(NarFetchError::Read)?, claimed_size);
             nar::check(Tee { source: limited, kept: &mut kept })
         };

@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
-use super::cache::{CacheClient, CacheUrl, NarInfoAnswer};
+use super::cache::{CacheClient, CacheUrl, NarInfoAnswer, Unanswered};
 use super::cache_url::Place;
 use super::http_lane::Borrowed;
 use super::pace::Pace;
 use super::questions::{Next, Questions};
+use crate::check::Reason;
 use crate::nix::store_path::StorePath;
 
 /// Most threads for one cache; more processors are kept busy by other caches.
@@ -86,14 +87,15 @@ impl CacheClient {
 }
 
 fn no_such_cache() -> NarInfoAnswer {
-    NarInfoAnswer::Unreachable("there is no such cache".to_owned())
+    let detail = "there is no such cache".to_owned();
+    NarInfoAnswer::Unreachable(Unanswered { reason: Reason::Unreachable, detail })
 }
 
 /// How often in a row a cache has left questions unanswered, and why.
 #[derive(Default)]
 struct Silence {
     count: AtomicU32,
-    why: Mutex<String>,
+    why: Mutex<Option<Unanswered>>,
 }
 
 impl Silence {
@@ -104,7 +106,7 @@ impl Silence {
             return false;
         };
         if self.count.fetch_add(1, Ordering::Relaxed) == 0 {
-            *self.why.lock().unwrap_or_else(PoisonError::into_inner) = why.clone();
+            *self.why.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
         }
         true
     }
@@ -113,10 +115,13 @@ impl Silence {
     fn verdict(&self) -> Option<NarInfoAnswer> {
         (self.count.load(Ordering::Relaxed) >= MAX_SILENCE).then(|| {
             let why = self.why.lock().unwrap_or_else(PoisonError::into_inner);
-            NarInfoAnswer::Unreachable(format!(
+            let first = why.as_ref().map_or("silence", |why| why.detail.as_str());
+            let detail = format!(
                 "not asked, because {MAX_SILENCE} questions in a row were left unanswered, \
-                 the first because of {why}"
-            ))
+                 the first because of {first}"
+            );
+            let reason = why.as_ref().map_or(Reason::Unreachable, |why| why.reason);
+            NarInfoAnswer::Unreachable(Unanswered { reason, detail })
         })
     }
 }
@@ -138,7 +143,7 @@ impl Worker<'_> {
     ) {
         let Some(first) = questions.next(self.index) else { return };
         // Whether it is a cache at all is asked once, by whoever is first.
-        let down = self.client.cache_info(self.cache).err().map(|error| error.to_string());
+        let down = self.client.cache_info(self.cache).err().map(|error| Unanswered::from(&error));
         let unknown = match self.cache.place() {
             Place::Directory(_) => None,
             Place::Server(url) => Some(url.scheme() == "https"),
@@ -147,7 +152,8 @@ impl Worker<'_> {
             (None, Some(unknown)) => match self.client.http().any_lane() {
                 Ok(lane) => self.over(&lane, unknown, first, questions, answer),
                 Err(failure) => self.one_by_one(first, questions, answer, |_| {
-                    NarInfoAnswer::Unreachable(failure.to_string())
+                    let (reason, detail) = (failure.reason(), failure.to_string());
+                    NarInfoAnswer::Unreachable(Unanswered { reason, detail })
                 }),
             },
             (None, None) => self.one_by_one(first, questions, answer, |question| {

@@ -25,6 +25,7 @@ mod hygiene;
 mod nix;
 mod nix_store;
 mod servers;
+mod styles;
 mod trust;
 
 use std::collections::BTreeMap;

@@ -1,15 +1,18 @@
-//! Servers that answer as the common caches do, and some that should not.
+//! Servers that answer as no cache should, and what they are told.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::gather_support::{Server, respond};
 use super::handmade::{Handmade, full, key, nar, narinfo, path, public};
 use super::*;
+use nix_verify::nix::content_address::{ContentAddress, References};
+use nix_verify::nix::hash::{Hash, HashAlgorithm};
 use nix_verify::nix::narinfo::NarUrl;
 use nix_verify::nix::store_path::StoreDir;
 
-const INFO: &[u8] = b"StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 41\n";
+pub const INFO: &[u8] = b"StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 41\n";
 
 /// The narinfo of `a` as a server writes it, signed.
 fn text(url: &str, file_fields: bool) -> String {
@@ -21,77 +24,6 @@ fn text(url: &str, file_fields: bool) -> String {
     }
     info.sign(&StoreDir::default(), &key("k-1"));
     info.to_text(&StoreDir::default())
-}
-
-/// Asks a server about `a` and `b`, which it does not have.
-fn ask(server: &Server) -> Ran {
-    let (a, b, from, key) = (full("a"), full("b"), server.url(""), public("k-1"));
-    cache(&[&a, &b, "--cache", from.as_str(), "--trusted-key", &key, "--contents"])
-}
-
-#[track_caller]
-fn has_a_but_not_b(ran: &Ran) {
-    let statuses = ran.statuses();
-    assert_eq!(statuses[&full("a")], "verified", "{:#}", ran.report);
-    assert_eq!(statuses[&full("b")], "absent", "{:#}", ran.report);
-    assert_eq!((ran.code, ran.rules().len()), (3, 0), "{:#}", ran.report);
-    assert_eq!(ran.report["facts"]["sources"][0]["contents"]["right"], 1);
-}
-
-/// A server with one way to name NARs and one to say that something is absent.
-fn common(url: &'static str, file_fields: bool, absent: u16) -> Server {
-    let target = format!("/{url}");
-    let narinfo = format!("/{}.narinfo", path("a").hash_part());
-    let text = text(url, file_fields);
-    Server::start(move |request, stream| match request.target.as_str() {
-        "/nix-cache-info" => respond(stream, 200, &[], INFO),
-        asked if asked == narinfo => respond(stream, 200, &[], text.as_bytes()),
-        asked if asked == target => respond(stream, 200, &[], &nar(b"content of a\n")),
-        _ => respond(stream, absent, &[], b"no such thing"),
-    })
-}
-
-#[test]
-fn common_servers_are_understood() {
-    for (url, file_fields, absent) in [
-        // nix-serve: no file fields, the hash part and the NarHash in the name.
-        (
-            "5nzd3l3ry6ghhpi8kpks6pzjz9vy01f4-1a2siz59nxjxvddxm7xaspmb5rw6hmba72m270hcnhvr99lrryb2.nar",
-            false,
-            404,
-        ),
-        // harmonia: a query.
-        (
-            "nar/1a2siz59nxjxvddxm7xaspmb5rw6hmba72m270hcnhvr99lrryb2.nar?hash=5nzd3l3ry6ghhpi8kpks6pzjz9vy01f4",
-            true,
-            404,
-        ),
-        // attic: named by the hash part.
-        ("nar/5nzd3l3ry6ghhpi8kpks6pzjz9vy01f4.nar", true, 404),
-        // S3 without the right to list: 403 is absence.
-        ("nar/1a2siz59nxjxvddxm7xaspmb5rw6hmba72m270hcnhvr99lrryb2.nar", true, 403),
-        // Servers that delete for good.
-        ("nar/1a2siz59nxjxvddxm7xaspmb5rw6hmba72m270hcnhvr99lrryb2.nar", true, 410),
-    ] {
-        has_a_but_not_b(&ask(&common(url, file_fields, absent)));
-    }
-}
-
-#[test]
-fn a_cache_may_keep_its_nars_at_a_storage_host() {
-    // Cachix redirects NARs to where they are stored.
-    let storage = Server::start(|_, stream| respond(stream, 200, &[], &nar(b"content of a\n")));
-    let to = storage.url("/bucket/x?signature=secret").to_string();
-    let narinfo = format!("/{}.narinfo", path("a").hash_part());
-    let text = text("nar/x.nar", true);
-    let server = Server::start(move |request, stream| match request.target.as_str() {
-        "/nix-cache-info" => respond(stream, 200, &[], INFO),
-        asked if asked == narinfo => respond(stream, 200, &[], text.as_bytes()),
-        "/nar/x.nar" => respond(stream, 302, &[("Location", &to)], b""),
-        _ => respond(stream, 404, &[], b""),
-    });
-    has_a_but_not_b(&ask(&server));
-    assert_eq!(storage.seen().len(), 1);
 }
 
 #[test]
@@ -181,4 +113,37 @@ fn credentials_are_sent_and_not_shown() {
     let ran = cache(&[&a, "--cache", &within, "--trusted-key", &key, "--contents"]);
     assert_eq!(ran.code, 0, "{:#}", ran.report);
     assert!(!ran.report.to_string().contains("hunter2"), "{:#}", ran.report);
+}
+
+#[test]
+fn a_content_address_is_proven_by_the_bytes_that_are_claimed() {
+    // Unsigned; its path follows from good bytes, its NarHash is of others.
+    let (good, evil) = (b"content of a\n", b"content of b\n");
+    let ca: ContentAddress =
+        format!("fixed:{}", Hash::of(HashAlgorithm::Sha256, good)).parse().unwrap();
+    let references = References::of(&path("a"), &BTreeSet::new());
+    let path = ca.store_path(&StoreDir::default(), "a", &references).unwrap();
+    for (first, second, code) in
+        [(evil, good, 1), (good, evil, 1), (evil, evil, 1), (good, good, 0)]
+    {
+        let mut info = narinfo("a", first, &[]);
+        info.store_path = path.clone();
+        info.url = NarUrl::new("nar/x.nar".to_owned());
+        info.ca = Some(ca);
+        let (text, at) = (info.to_text(&StoreDir::default()), path.hash_part());
+        let reads = AtomicUsize::new(0);
+        let server = Server::start(move |request, stream| match request.target.as_str() {
+            "/nix-cache-info" => respond(stream, 200, &[], INFO),
+            "/nar/x.nar" => match reads.fetch_add(1, Ordering::SeqCst) {
+                0 => respond(stream, 200, &[], &nar(first)),
+                _ => respond(stream, 200, &[], &nar(second)),
+            },
+            target if target.contains(&at) => respond(stream, 200, &[], text.as_bytes()),
+            _ => respond(stream, 404, &[], b""),
+        });
+        let (full, from) = (StoreDir::default().full(&path), server.url(""));
+        let ran = cache(&[&full, "--cache", from.as_str(), "--contents"]);
+        assert_eq!(ran.code, code, "{:#}", ran.report);
+        assert_eq!(ran.status() == "content-addressed", code == 0, "{:#}", ran.report);
+    }
 }

@@ -22,7 +22,7 @@ fn asked(server: &Server, options: HttpOptions) -> String {
             format!("present: {}", String::from_utf8_lossy(&bytes[..bytes.len().min(80)]))
         }
         NarInfoAnswer::Absent => "absent".to_owned(),
-        NarInfoAnswer::Unreachable(why) => why,
+        NarInfoAnswer::Unreachable(why) => why.detail,
     }
 }
 
@@ -343,7 +343,7 @@ fn tls() -> Vec<Fault> {
                 let url = format!("https://{}", address);
                 let cache = nix_verify::gather::cache::CacheUrl::parse(&url).unwrap();
                 match client(http_options()).narinfo(&cache, &path()) {
-                    NarInfoAnswer::Unreachable(why) => why,
+                    NarInfoAnswer::Unreachable(why) => why.detail,
                     other => format!("{other:?}"),
                 }
             }),

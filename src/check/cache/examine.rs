@@ -58,7 +58,8 @@ pub struct Examined {
     pub examination: Examination,
     /// One for each source.
     pub tallies: Vec<Tally>,
-    /// Default caches that gave no answer; that changes nothing.
+    /// What changes nothing and has to be known: default caches that gave no
+    /// answer, caches that say "forbidden" for "absent".
     pub remarks: Vec<String>,
 }
 
@@ -116,9 +117,16 @@ fn not_run(survey: &Survey) -> Vec<NotRun> {
         .collect()
 }
 
-/// Default caches that did not answer.
+/// Default caches that did not answer, and how "absent" was understood.
 fn remarks(survey: &Survey) -> Vec<String> {
     let sources = survey.sources.iter().enumerate().filter(|(_, source)| !source.named);
+    let forbidden = survey.sources.iter().filter(|source| source.forbidden > 0).map(|source| {
+        format!(
+            "{source} answered 403 {} times in the manner of S3, which does not tell a file that is \
+             not there from one that may not be read: counted as absent",
+            source.forbidden
+        )
+    });
     sources
         .filter_map(|(at, source)| {
             let silence =
@@ -128,6 +136,7 @@ fn remarks(survey: &Survey) -> Vec<String> {
                 })?;
             Some(format!("{source} does not answer: {}", silence.detail))
         })
+        .chain(forbidden)
         .collect()
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::paths::{PathId, PathTable};
+use super::rules::MISSING_PATH;
 use crate::check::operators::Operators;
 use crate::check::rebuild::Standing;
 use crate::check::sample::Sample;
@@ -86,6 +87,8 @@ pub struct SourceFacts {
     pub kind: SourceKind,
     /// Whether the user named it: a default cache may be silent.
     pub named: bool,
+    /// Files that count as absent because it answered 403 as S3 does.
+    pub forbidden: u64,
 }
 
 impl fmt::Display for SourceFacts {
@@ -276,6 +279,14 @@ impl Answer {
             Self::Claim(claim) => Some(claim),
             _ => None,
         }
+    }
+}
+
+impl SourceClaim {
+    /// Whether there is a record of the object and no object.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.remarks.iter().any(|remark| remark.rule == &MISSING_PATH)
     }
 }
 

@@ -120,6 +120,12 @@ impl Judge<'_> {
     fn contents(&mut self) {
         for (source, claim) in self.subject.claims() {
             match &claim.content {
+                // Nothing that was to be read is passed over in silence.
+                Content::NotAsked if self.survey.asked.contents && !claim.is_missing() => {
+                    self.asked += 1;
+                    let check = format!("content of {}", self.source(source));
+                    self.open(check, Reason::Interrupted, "the bytes were not read");
+                }
                 Content::NotAsked | Content::NotSampled => {}
                 Content::Holds { .. } => self.asked += 1,
                 Content::Found(findings) => {

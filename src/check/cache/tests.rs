@@ -15,7 +15,7 @@ fn path(seed: u8) -> StorePath {
 }
 
 fn source(kind: SourceKind, named: bool) -> SourceFacts {
-    SourceFacts { name: "s".into(), kind, named }
+    SourceFacts { name: "s".into(), kind, named, forbidden: 0 }
 }
 
 fn signed(keys: &[&str]) -> Standing {

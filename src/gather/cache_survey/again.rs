@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::super::cache::NarInfoAnswer;
+use super::super::cache::{NarInfoAnswer, Unanswered};
 use super::super::narinfos::Question;
 use super::Surveyor;
 use crate::check::cache::rules::CHANGING_ANSWER;
@@ -87,9 +87,8 @@ impl Surveyor<'_> {
         let name = asked.url.to_string();
         let subject = self.judge.store_dir.full(&question.path);
         let again = match answer {
-            NarInfoAnswer::Unreachable(detail) => {
+            NarInfoAnswer::Unreachable(Unanswered { reason, detail }) => {
                 let check = format!("the same answer of {name} once more");
-                let reason = self.reason(question.cache);
                 let open = Inconclusive { subject, check, reason, detail };
                 return asked.named.then(|| Again::Open(Box::new(open)));
             }

@@ -17,7 +17,6 @@ use super::super::nar_download::why;
 use super::super::tree::{TreeError, TreeOptions, dump, hash_at};
 use super::{Surveyor, local};
 use crate::check::cache::content::{Claimed, FlawKind, NarRead};
-use crate::check::cache::rules::MISSING_PATH;
 use crate::check::cache::{
     Archive, CaFacts, CaProof, Content, PathId, Silence, SourceClaim, SubjectFacts, Survey,
 };
@@ -25,6 +24,7 @@ use crate::check::inspect::rules::WRONG_CONTENT_ADDRESS;
 use crate::check::rebuild::Standing;
 use crate::check::rebuild::rules::NAR_MISMATCH;
 use crate::check::{Finding, Level, Reason};
+use crate::nix::nar::HashedSource;
 use crate::nix::narinfo::{NarInfo, NarUrl};
 use crate::nix::path_info::PathInfo;
 use crate::nix::references::ReferenceScanner;
@@ -143,19 +143,20 @@ impl Surveyor<'_> {
                 Ok(nar) => self.prove(nar, facts, address),
                 Err(error) => return Content::Unanswered(Box::new(silence(error.to_string()))),
             };
+            let changed = |why: &str| {
+                let message = format!("{source} serves other bytes the second time: {why}");
+                Finding::new(&NAR_MISMATCH, self.judge.store_dir.full(&facts.path), message)
+                    .with("claimed NarHash", facts.nar_hash)
+            };
             match proof {
-                Ok(()) => proves_ca = true,
+                Ok(true) => proves_ca = true,
+                Ok(false) => findings.push(changed("they have another hash")),
                 Err(ContentError::Nar(error)) => {
                     let error = why(error);
                     if !error.is_corrupt() {
                         return Content::Unanswered(Box::new(silence(error.to_string())));
                     }
-                    let message = format!("{source} serves other bytes the second time: {error}");
-                    findings.push(Finding::new(
-                        &NAR_MISMATCH,
-                        self.judge.store_dir.full(&facts.path),
-                        message,
-                    ));
+                    findings.push(changed(&error.to_string()));
                 }
                 Err(error) => findings.push(self.disproved(facts, address, &source, &error)),
             }
@@ -163,13 +164,19 @@ impl Surveyor<'_> {
         content(findings, proves_ca)
     }
 
+    /// Whether a NAR with that content address is also the one that is
+    /// claimed: it is read for the second time, and may be another by now.
     fn prove(
         &self,
         nar: impl io::Read,
         facts: &PathInfo,
         address: &CaFacts,
-    ) -> Result<(), ContentError> {
-        prove(nar, &facts.path, &facts.references, &address.ca, self.judge.store_dir)
+    ) -> Result<bool, ContentError> {
+        let mut nar = HashedSource::new(nar);
+        let PathInfo { path, references, .. } = facts;
+        prove(&mut nar, path, references, &address.ca, self.judge.store_dir)?;
+        io::copy(&mut nar, &mut io::sink()).map_err(unreadable)?;
+        Ok(nar.finish() == (facts.nar_hash, facts.nar_size))
     }
 
     fn disproved(
@@ -233,9 +240,7 @@ impl Surveyor<'_> {
         // An object that is gone is a finding already.
         match store.has_object(&facts.path) {
             Ok(true) => {}
-            Ok(false) if claim.remarks.iter().any(|found| found.rule == &MISSING_PATH) => {
-                return Content::NotAsked;
-            }
+            Ok(false) if claim.is_missing() => return Content::NotAsked,
             Ok(false) => {
                 return Content::Unanswered(Box::new(silence(format!(
                     "{} went away while this ran",
@@ -274,7 +279,8 @@ impl Surveyor<'_> {
         let mut proves_ca = false;
         if let Some(address) = to_prove(claim) {
             match self.prove_object(store, facts, address) {
-                Ok(()) => proves_ca = true,
+                Ok(true) => proves_ca = true,
+                Ok(false) => return failed(&io::Error::other("it changed while it was read")),
                 Err(ContentError::Nar(error)) => return failed(&error),
                 Err(error) => findings.push(self.disproved(facts, address, &source, &error)),
             }
@@ -288,7 +294,7 @@ impl Surveyor<'_> {
         store: &LocalStore,
         facts: &PathInfo,
         address: &CaFacts,
-    ) -> Result<(), ContentError> {
+    ) -> Result<bool, ContentError> {
         let path = store.host_path(&facts.path);
         if facts.nar_size <= MAX_HELD {
             let mut nar = Vec::new();

@@ -122,7 +122,7 @@ pub fn list_local(local: &LocalStore, store_dir: &StoreDir) -> Result<Listing, L
         source,
     })?;
     for path in objects {
-        if !listing.paths.contains(&path) && !local::may_be_unregistered(&path) {
+        if !listing.paths.contains(&path) && !local::is_lock(local, &path) {
             let subject = store_dir.full(&path);
             listing.findings.push(local::unregistered(local, &subject, &path));
         }

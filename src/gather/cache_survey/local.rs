@@ -35,7 +35,7 @@ pub(super) fn ask(local: &LocalStore, path: &StorePath, judge: Judge<'_>) -> Rea
             Read::Answer(Answer::Bad(Box::new(finding)))
         }
         Err(error) => silent(error.to_string()),
-        Ok(None) if there && !path.name().ends_with(LOCK) => {
+        Ok(None) if there && !is_lock(local, path) => {
             Read::Answer(Answer::Bad(Box::new(unregistered(local, &subject, path))))
         }
         Ok(None) => Read::Answer(Answer::Absent),
@@ -67,7 +67,11 @@ pub(super) fn unregistered(local: &LocalStore, subject: &str, path: &StorePath) 
         .with("found at", local.host_path(path).display())
 }
 
-/// Whether an object of that name may be there without being registered.
-pub(super) fn may_be_unregistered(path: &StorePath) -> bool {
+/// Whether what lies at that path is a file by which Nix keeps itself from
+/// building twice: an empty one of that name. Anything else is an object,
+/// whatever it is called.
+pub(super) fn is_lock(local: &LocalStore, path: &StorePath) -> bool {
     path.name().ends_with(LOCK)
+        && std::fs::symlink_metadata(local.host_path(path))
+            .is_ok_and(|found| found.is_file() && found.len() == 0)
 }

@@ -21,14 +21,14 @@ pub use realisations::{Realised, list_realisations};
 
 use self::state::State;
 use super::answers::AskedCache;
-use super::cache::{CacheClient, CacheUrl, NarInfoAnswer};
+use super::cache::{CacheClient, CacheUrl, NarInfoAnswer, Unanswered};
 use super::local_store::LocalStore;
 use super::narinfos::Question;
+use crate::check::Finding;
 use crate::check::cache::rules::FOREIGN_STORE_DIRECTORY;
 use crate::check::cache::{
     Answer, Judge, Reading, Role, Silence, SourceFacts, SourceKind, Survey, read_narinfo,
 };
-use crate::check::{Finding, Reason};
 use crate::nix::store_path::StorePath;
 use crate::report::progress::Phase;
 
@@ -105,11 +105,13 @@ impl<'a> Surveyor<'a> {
             name: asked.url.to_string(),
             kind: SourceKind::Cache,
             named: asked.named,
+            forbidden: self.client.forbidden(&asked.url),
         });
         let local = self.local.map(|local| SourceFacts {
             name: local.root().display().to_string(),
             kind: SourceKind::LocalStore,
             named: true,
+            forbidden: 0,
         });
         caches.chain(local).collect()
     }
@@ -138,8 +140,7 @@ impl<'a> Surveyor<'a> {
         let answer = match answer {
             NarInfoAnswer::Present(bytes) => self.read(question, &bytes),
             NarInfoAnswer::Absent => Read::Answer(Answer::Absent),
-            NarInfoAnswer::Unreachable(detail) => {
-                let reason = self.reason(question.cache);
+            NarInfoAnswer::Unreachable(Unanswered { reason, detail }) => {
                 Read::Answer(Answer::Silent(state.silence(Silence { reason, detail })))
             }
         };
@@ -154,15 +155,6 @@ impl<'a> Surveyor<'a> {
         match read_narinfo(bytes, &question.path, &name, self.judge) {
             Ok(reading) => Read::Claim(Box::new(reading)),
             Err(finding) => Read::Answer(Answer::Bad(finding)),
-        }
-    }
-
-    /// Why a cache that did not answer did not.
-    fn reason(&self, cache: usize) -> Reason {
-        let url = self.caches.get(cache).map(|asked| &asked.url);
-        match url.map(|url| self.client.cache_info(url)) {
-            Some(Err(error)) => error.reason(),
-            _ => Reason::Unreachable,
         }
     }
 

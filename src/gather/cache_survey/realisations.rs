@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::super::cache::NarInfoAnswer;
+use super::super::cache::{NarInfoAnswer, Unanswered};
 use super::Surveyor;
 use crate::check::cache::{RealisationClaim, RealisationFacts};
 use crate::check::rebuild::Standing;
@@ -115,11 +115,11 @@ impl Surveyor<'_> {
             NarInfoAnswer::Present(bytes) => bytes,
             NarInfoAnswer::Absent => return Said::Nothing,
             NarInfoAnswer::Unreachable(_) if !asked.named => return Said::Nothing,
-            NarInfoAnswer::Unreachable(detail) => {
+            NarInfoAnswer::Unreachable(Unanswered { reason, detail }) => {
                 return Said::Open(Inconclusive {
                     subject: id.to_string(),
                     check: format!("realisation of {}", asked.url),
-                    reason: self.reason(cache),
+                    reason,
                     detail,
                 });
             }

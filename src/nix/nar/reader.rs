@@ -12,6 +12,9 @@ use super::{Event, MAGIC, MAX_DEPTH, MAX_FILE_SIZE, MAX_NAME, MAX_TARGET};
 /// large enough to make reads cheap while staying in the processor's cache.
 const BUFFER: usize = 128 * 1024;
 
+/// Fewest bytes held at once: a few of the longest strings.
+const LEAST_BUFFER: usize = 16 * 1024;
+
 /// Longest word that is read at all (`narMaxTag`); the grammar's are shorter.
 const MAX_WORD: usize = 32;
 
@@ -74,9 +77,16 @@ fn wide(value: usize) -> u64 {
 impl<R: Read> NarReader<R> {
     /// Reads from `source`, which must hold one NAR and nothing else.
     pub fn new(source: R) -> Self {
+        Self::sized(source, u64::MAX)
+    }
+
+    /// The same for a NAR that is expected to have so many bytes: a small one
+    /// gets a small buffer. It may have more.
+    pub fn sized(source: R, expected: u64) -> Self {
+        let buffer = usize::try_from(expected).unwrap_or(BUFFER).clamp(LEAST_BUFFER, BUFFER);
         Self {
             source,
-            buffer: vec![0; BUFFER].into_boxed_slice(),
+            buffer: vec![0; buffer].into_boxed_slice(),
             unread: 0..0,
             offset: 0,
             directories: OpenDirectories::default(),
