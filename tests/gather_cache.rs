@@ -151,7 +151,9 @@ fn what_is_no_cache_is_unreachable_not_empty() {
             "/closed/nix-cache-info" => respond(stream, 403, &[], b""),
             "/login/nix-cache-info" => respond(stream, 401, &[], b""),
             "/broken/nix-cache-info" => respond(stream, 503, &[], b""),
-            target if target.starts_with("/s3/") => respond(stream, 403, &[], b""),
+            target if target.starts_with("/s3/") => {
+                respond(stream, 403, &[("x-amz-request-id", "1")], b"")
+            }
             _ => respond(stream, 404, &[], b""),
         }
     });
@@ -162,7 +164,7 @@ fn what_is_no_cache_is_unreachable_not_empty() {
     assert_eq!(ask("/s3"), NarInfoAnswer::Absent, "S3 says 403 for what is not there");
     for (name, wanted) in [
         ("/guix", "/gnu/store"),
-        ("/closed", "no binary cache"),
+        ("/closed", "403: forbidden"),
         ("/login", "credentials"),
         ("/website", "no binary cache"),
         ("/broken", "503"),

@@ -56,7 +56,7 @@ fn ordinary_answers_share_a_connection() {
     let server = Server::start(|seen, stream| match seen.target.as_str() {
         "/absent" => respond(stream, 404, &[], b"no"),
         "/gone" => respond(stream, 410, &[], b"no"),
-        "/forbidden" => respond(stream, 403, &[], b"no"),
+        "/forbidden" => respond(stream, 403, &[("X-Amz-Request-Id", "1")], b"no"),
         target => respond(stream, 200, &[], target.as_bytes()),
     });
     let client = client();
@@ -84,6 +84,8 @@ fn refusals_are_not_repeated() {
         let answer = small(&client, &server, &format!("/{status}"));
         assert_eq!(failure(answer), (Failure::Unauthorized(status), 1));
     }
+    let answer = small(&client, &server, "/403");
+    assert_eq!(failure(answer), (Failure::Forbidden, 1), "not by a storage, which would say so");
     for status in [204, 206, 304, 400, 405, 418, 501, 505] {
         let answer = small(&client, &server, &format!("/{status}"));
         assert_eq!(failure(answer), (Failure::Status { status, retry_after: None }, 1));

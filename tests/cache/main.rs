@@ -16,6 +16,9 @@
     reason = "tests state what they expect and may stop at the first surprise"
 )]
 
+#[path = "../http_faults/bombs.rs"]
+mod bombs;
+mod faults;
 #[path = "../gather_support/mod.rs"]
 mod gather_support;
 mod genuine;

@@ -361,6 +361,25 @@ fn unsigned_unregistered_and_senseless_entries_of_a_local_store() {
     flip(&file, 3);
     let differs: &[&str] = &["local-store-differs", "unregistered-path"];
     cache(&[&lost[..], &["--contents"]].concat()).is(1, "differs", differs);
+    // An empty file that is named as Nix names its locks is one; anything else
+    // of that name is an object.
+    let lock = format!("{unknown}.lock");
+    let file = store.nix.host_path(&lock);
+    let is_object = |expected: bool| {
+        let ran = cache(&[lock.as_str(), &root, "--offline"]);
+        assert_eq!(ran.rules().contains(&"unregistered-path"), expected, "{:#}", ran.report);
+        let all = local(&store, &[]);
+        let named = all.report["findings"].to_string().contains(&lock);
+        assert_eq!(named, expected, "{:#}", all.report);
+    };
+    fs::write(&file, "").unwrap();
+    is_object(false);
+    fs::write(&file, "#!/bin/sh\n").unwrap();
+    is_object(true);
+    fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink("/dev/null", &file).unwrap();
+    is_object(true);
+    fs::remove_file(&file).unwrap();
     let base = [unsigned.as_str(), &root, "--cache", &from, "--trusted-key", store.key.trim()];
     cache(&[&base[..], &["--contents"]].concat()).is(0, "verified", &[]);
     let zero = format!("sha256:{}", "0".repeat(64));

@@ -104,7 +104,7 @@ fn coming(size: u64) -> Vec<Fault> {
         fault("a NAR that is not there", "has no 'nar/x'", "none", size, |_, stream| {
             respond(stream, 404, &[], b"")
         }),
-        fault("a NAR that is forbidden", "has no 'nar/x'", "none", size, |_, stream| {
+        fault("a NAR that is forbidden", "403: forbidden", "none", size, |_, stream| {
             respond(stream, 403, &[], b"")
         }),
         fault("a NAR of one byte a second", "not complete after 6 s", "none", size, {

@@ -4,7 +4,8 @@
 //! source that has the first output as one source has it and the second as
 //! another, while those two agree about neither, holds a mixture
 //! (<https://github.com/NixOS/nix/issues/7756>). With fewer than three
-//! sources nothing can be told: an output may just not be reproducible.
+//! sources that cannot be told: an output may just not be reproducible. What
+//! one or two can show is a circle of references, which no build makes.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +29,8 @@ pub fn mixed(survey: &Survey) -> Vec<Finding> {
     for family in families(survey) {
         let outputs: Vec<&SubjectFacts> =
             family.outputs.iter().filter_map(|id| subjects.get(id).copied()).collect();
-        findings.extend(circle(&family, &outputs, survey));
+        let circle = circle(&family, &outputs, survey);
+        findings.extend(circle.or_else(|| split_circle(&family, &outputs, survey)));
         // A mixture takes three sources.
         if survey.sources.len() > 2 {
             findings.extend(mixture(&family, &outputs, survey));
@@ -60,10 +62,6 @@ fn families(survey: &Survey) -> Vec<Family> {
 /// Outputs that a source claims to refer to each other: Nix refuses to
 /// register such, so that no build has made them.
 fn circle(family: &Family, outputs: &[&SubjectFacts], survey: &Survey) -> Option<Finding> {
-    let refers = |source: usize, from: &SubjectFacts, to: &SubjectFacts| {
-        let claim = from.answers.get(source).and_then(|answer| answer.claim());
-        claim.is_some_and(|claim| claim.references.contains(&to.id))
-    };
     let outputs = outputs.get(..MAX_OUTPUTS.min(outputs.len())).unwrap_or_default();
     for (source, name) in survey.sources.iter().enumerate() {
         for (at, one) in outputs.iter().enumerate() {
@@ -83,6 +81,40 @@ fn circle(family: &Family, outputs: &[&SubjectFacts], survey: &Survey) -> Option
         }
     }
     None
+}
+
+/// Outputs that refer to each other as two sources claim them, where whoever
+/// uses both gets one of each: one of the sources lacks one of the outputs.
+fn split_circle(family: &Family, outputs: &[&SubjectFacts], survey: &Survey) -> Option<Finding> {
+    let outputs = outputs.get(..MAX_OUTPUTS.min(outputs.len())).unwrap_or_default();
+    let sources = || survey.sources.iter().enumerate();
+    for one in outputs {
+        for other in outputs.iter().filter(|other| other.id != one.id) {
+            for (at, name) in sources().filter(|(at, _)| refers(*at, one, other)) {
+                let second = sources().find(|(second, _)| {
+                    let lacking = hash(other, at).is_none() || hash(one, *second).is_none();
+                    lacking && refers(*second, other, one)
+                });
+                let Some((_, second)) = second else { continue };
+                let path = |id| survey.table.path(id).map(|path| survey.store_dir.full(path));
+                let (first, last) = (path(one.id)?, path(other.id)?);
+                let message = format!(
+                    "{first} as {name} has it and {last} as {second} has it refer to each other: \
+                     these are two builds"
+                );
+                let drv_path = survey.store_dir.full(&family.drv_path);
+                let finding = Finding::new(&MIXED_SIBLINGS, drv_path, message);
+                return Some(finding.with("output", first).with("output", last));
+            }
+        }
+    }
+    None
+}
+
+/// Whether a source claims that one output refers to another.
+fn refers(source: usize, from: &SubjectFacts, to: &SubjectFacts) -> bool {
+    let claim = from.answers.get(source).and_then(|answer| answer.claim());
+    claim.is_some_and(|claim| claim.references.contains(&to.id))
 }
 
 /// What a source claims an output's content to be.

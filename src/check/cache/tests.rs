@@ -285,6 +285,38 @@ fn outputs_that_refer_to_each_other_are_no_build() {
 }
 
 #[test]
+fn a_circle_over_two_sources_is_two_builds() {
+    let mixed = |second_has_first: bool| {
+        let a = || claim(1, signed(&["a-1"]));
+        let lone = |has: bool| if has { a() } else { Answer::Absent };
+        let answers = vec![vec![a(), lone(second_has_first)], vec![lone(second_has_first), a()]];
+        let mut survey = survey(2, answers);
+        let ids: Vec<PathId> = survey.subjects.iter().map(|subject| subject.id).collect();
+        for (at, other) in [(0, ids[1]), (1, ids[0])] {
+            survey.subjects[at].answers[at].claim_mut().unwrap().references = [other].into();
+        }
+        survey.families.push(Family { drv_path: path(9), outputs: ids });
+        let findings = examine(&survey).examination.findings;
+        findings.iter().any(|finding| finding.rule.id == "mixed-siblings")
+    };
+    assert!(mixed(false));
+    // Each has a pair of its own, and that they differ is another finding.
+    assert!(!mixed(true));
+}
+
+#[test]
+fn what_was_to_be_read_and_was_not_is_no_pass() {
+    let verdict = |content: Content| {
+        let mut survey = survey(1, vec![vec![read(1, content)]]);
+        survey.asked.contents = true;
+        examine(&survey).examination.verdict(Level::Error)
+    };
+    assert_eq!(verdict(Content::Holds { proves_ca: false }), Verdict::Pass);
+    assert_eq!(verdict(Content::NotSampled), Verdict::Pass);
+    assert_eq!(verdict(Content::NotAsked), Verdict::Inconclusive);
+}
+
+#[test]
 fn nothing_examined_is_no_pass() {
     let examined = examine(&survey(1, vec![]));
     assert_eq!(examined.examination.verdict(Level::Error), Verdict::Inconclusive);
