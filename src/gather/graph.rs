@@ -5,6 +5,7 @@
 //! follow from them and from all derivations below.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use rayon::prelude::*;
 
@@ -42,6 +43,16 @@ pub enum Unusable {
     Malformed,
     /// Its output paths cannot be recomputed, or are others.
     Unproven(String),
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("its .drv was not found anywhere"),
+            Self::Experimental(what) | Self::Unproven(what) => f.write_str(what),
+            Self::Malformed => f.write_str("its .drv is malformed or contradicts its path"),
+        }
+    }
 }
 
 /// All derivations that the targets build on, the targets included.
@@ -177,6 +188,18 @@ impl DerivationGraph {
     #[must_use]
     pub fn producer(&self, path: &StorePath) -> Option<(&StorePath, &str)> {
         self.producers.get(path).map(|(drv_path, output)| (drv_path, output.as_str()))
+    }
+
+    /// Which derivation makes which output path, and which output that is.
+    #[must_use]
+    pub const fn producers(&self) -> &BTreeMap<StorePath, (StorePath, String)> {
+        &self.producers
+    }
+
+    /// Why derivations are not [`usable`](Self::usable).
+    #[must_use]
+    pub const fn all_unusable(&self) -> &BTreeMap<StorePath, Unusable> {
+        &self.unusable
     }
 
     /// How many derivations were read.

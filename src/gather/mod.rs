@@ -9,6 +9,7 @@
 )]
 
 pub mod answers;
+pub mod bill;
 pub mod brotli_stream;
 pub mod cache;
 pub mod cache_file;

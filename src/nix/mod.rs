@@ -7,6 +7,7 @@
 
 pub mod build_trace;
 pub mod cache_info;
+pub mod closure_listing;
 pub mod compression;
 pub mod content_address;
 pub mod derivation;
