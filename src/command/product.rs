@@ -8,9 +8,9 @@ use clap::Args;
 
 use super::options::{ColorWhen, OutputOptions};
 use super::time::Timestamp;
-use super::{Environment, ToolError, deliver};
+use super::{Environment, ToolError, complain, deliver};
 use crate::check::Level;
-use crate::report::{Exit, Look, Manner, Report, human, json};
+use crate::report::{Exit, Look, Manner, Progress, Report, human, json};
 use crate::state::atomic;
 
 /// Where what is made goes, and what is said of it.
@@ -38,6 +38,20 @@ pub struct ProductOptions {
         hide_possible_values = true
     )]
     pub color: ColorWhen,
+}
+
+/// Makes something and writes it, with the report about it.
+pub(super) fn run(
+    options: &ProductOptions,
+    environment: &Environment,
+    command: impl FnOnce(&Progress) -> Result<(Vec<u8>, Report), ToolError>,
+) -> Exit {
+    let progress = Progress::new(environment.stderr_terminal, options.quiet);
+    let made = command(&progress);
+    progress.clear();
+    let delivered =
+        made.and_then(|(product, report)| deliver(&product, report, options, environment));
+    delivered.unwrap_or_else(|error| complain(&error))
 }
 
 /// Writes what was made and the report about it.
@@ -81,9 +95,7 @@ pub(super) fn deliver(
             ToolError::failed(format!("write the report to '{}'", deliver::show(path)), error)
         })?;
     }
-    if !options.quiet {
-        // If standard error is gone there is nobody left to tell.
-        let _ = std::io::stderr().write_all(human::render(&report, &manner).as_bytes());
-    }
+    // If standard error is gone there is nobody left to tell.
+    let _ = std::io::stderr().write_all(human::render(&report, &manner).as_bytes());
     Ok(Exit::of(&report, manner.fail_on))
 }

@@ -70,25 +70,14 @@ fn object(survey: &Survey, subject: &SubjectFacts) -> Object {
     object
 }
 
-/// An object whose bytes are not what is said of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Modified {
-    /// The object.
-    pub path: StorePath,
-    /// What is said.
-    pub stated: NarHash,
-    /// What its bytes have.
-    pub found: NarHash,
-}
-
 /// Reads the bytes of objects that are at hand, all at once on all processors.
-/// Those that are not what is said of them come back; those that are not there
-/// stay without a hash of their own.
+/// Those that are not what is said of them come back, with the stated hash and the
+/// found one; those that are not there stay without a hash of their own.
 pub fn read_contents(
     objects: &mut BTreeMap<StorePath, Object>,
     place: impl Fn(&StorePath) -> std::path::PathBuf + Sync,
     done: impl Fn(u64) + Sync,
-) -> Vec<Modified> {
+) -> Vec<(StorePath, NarHash, NarHash)> {
     let modified = objects.par_iter_mut().filter_map(|(path, object)| {
         let read = read_one(&place(path));
         match read {
@@ -96,7 +85,7 @@ pub fn read_contents(
                 done(size);
                 let stated = object.nar.map(|(hash, _)| hash);
                 if let Some(stated) = stated.filter(|stated| *stated != hash) {
-                    return Some(Modified { path: path.clone(), stated, found: hash });
+                    return Some((path.clone(), stated, hash));
                 }
                 object.nar = Some((hash, Some(size)));
                 object.nar_sha512 = Some(sha512);

@@ -196,6 +196,11 @@ impl DerivationGraph {
         &self.producers
     }
 
+    /// The paths that derivations read and that no derivation makes.
+    pub fn sources(&self) -> impl Iterator<Item = &StorePath> {
+        self.derivations.values().flat_map(|derivation| &derivation.input_srcs)
+    }
+
     /// Why derivations are not [`usable`](Self::usable).
     #[must_use]
     pub const fn all_unusable(&self) -> &BTreeMap<StorePath, Unusable> {

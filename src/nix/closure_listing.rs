@@ -83,7 +83,8 @@ impl Listing {
     pub fn is_likely(bytes: &[u8], store_dir: &StoreDir) -> bool {
         let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let first = std::str::from_utf8(first).unwrap_or_default();
-        store_dir.parse(first).is_ok() || matches!(bytes.trim_ascii_start().first(), Some(b'[' | b'{'))
+        store_dir.parse(first).is_ok()
+            || matches!(bytes.trim_ascii_start().first(), Some(b'[' | b'{'))
     }
 
     /// Reads a listing in any of its forms.

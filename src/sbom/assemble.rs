@@ -298,6 +298,9 @@ impl Assembly<'_> {
             }
             None => self.describe_object(&mut component, item, object),
         }
+        if let (None, Some(path)) = (component.nar, &component.store_path) {
+            component.nar = self.facts.proofs.only_good(path).map(|hash| (hash, None));
+        }
         component.proofs = self.facts.proofs.of(&component);
         component
     }

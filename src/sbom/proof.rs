@@ -35,13 +35,11 @@ pub enum ProofError {
     Command(String),
 }
 
-/// What is said about one store object with one content.
-type Key = (String, NarHash);
-
 /// What reports prove.
 #[derive(Debug, Clone, Default)]
 pub struct Proofs {
-    by_object: BTreeMap<Key, Vec<Proof>>,
+    /// By store path, then by content.
+    by_object: BTreeMap<String, BTreeMap<NarHash, Vec<Proof>>>,
     /// What locks pin has no store path.
     by_content: BTreeMap<NarHash, Vec<Proof>>,
     /// The newest date that a lock pins, RFC 3339.
@@ -75,14 +73,17 @@ impl Proofs {
         }
     }
 
+    fn add_to(&mut self, path: &str, hash: NarHash, proof: Proof) {
+        let at = self.by_object.entry(path.to_owned()).or_default();
+        at.entry(hash).or_default().push(proof);
+    }
+
     /// What is proven about a component.
     #[must_use]
     pub fn of(&self, component: &Component) -> Vec<Proof> {
         let Some((hash, _)) = component.nar else { return Vec::new() };
-        let by_object = component
-            .store_path
-            .iter()
-            .filter_map(|path| self.by_object.get(&(path.clone(), hash)));
+        let paths = component.store_path.iter();
+        let by_object = paths.filter_map(|path| self.by_object.get(path)?.get(&hash));
         let mut proofs: Vec<Proof> =
             by_object.chain(self.by_content.get(&hash)).flatten().cloned().collect();
         proofs.sort();
@@ -90,10 +91,19 @@ impl Proofs {
         proofs
     }
 
+    /// The one content of a store path that reports call good, if there is just
+    /// one.
+    #[must_use]
+    pub fn only_good(&self, path: &str) -> Option<NarHash> {
+        let at = self.by_object.get(path)?.iter();
+        let mut good = at.filter(|(_, proofs)| proofs.iter().all(|proof| proof.holds));
+        let (hash, _) = good.next()?;
+        good.next().is_none().then_some(*hash)
+    }
+
     /// What reports say about a store path, whatever its content.
-    pub fn hashes_of<'a>(&'a self, path: &'a str) -> impl Iterator<Item = NarHash> + 'a {
-        let at = self.by_object.keys().filter(move |(known, _)| known == path);
-        at.map(|(_, hash)| *hash)
+    pub fn hashes_of(&self, path: &str) -> impl Iterator<Item = NarHash> {
+        self.by_object.get(path).into_iter().flat_map(|at| at.keys()).copied()
     }
 
     /// The newest date that a lock pins.
@@ -162,8 +172,7 @@ impl Reader<'_> {
                     }
                 }
                 for hash in about {
-                    let key = (path.to_owned(), hash);
-                    proofs.by_object.entry(key).or_default().push(proof.clone());
+                    proofs.add_to(path, hash, proof.clone());
                 }
             }
         }
@@ -197,7 +206,7 @@ impl Reader<'_> {
                 for operator in operators.into_iter().flatten().filter_map(Value::as_str) {
                     insert(&mut proof, "operator", operator);
                 }
-                proofs.by_object.entry((path.to_owned(), hash)).or_default().push(proof);
+                proofs.add_to(path, hash, proof);
             }
         }
         Ok(())
@@ -290,8 +299,9 @@ mod tests {
     }
 
     fn statuses(proofs: &Proofs, path: &str, hash: &str) -> Vec<(String, bool)> {
-        let key = (path.to_owned(), NarHash::parse(hash).unwrap());
-        let found = proofs.by_object.get(&key).cloned().unwrap_or_default();
+        let hash = NarHash::parse(hash).unwrap();
+        let found = proofs.by_object.get(path).and_then(|at| at.get(&hash)).cloned();
+        let found = found.unwrap_or_default();
         found.into_iter().map(|proof| (proof.status, proof.holds)).collect()
     }
 

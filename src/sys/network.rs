@@ -2,7 +2,7 @@
 
 #![expect(
     unsafe_code,
-    reason = "SIOCSIFFLAGS is not in rustix; unshare(2) is unsafe there for a flag that is not used here"
+    reason = "setting the flags of an interface is not in rustix; unshare(2) is unsafe there for a flag that is not used here"
 )]
 
 use std::os::fd::AsRawFd as _;
@@ -11,6 +11,9 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 use super::check;
+
+/// `SIOCSIFFLAGS` of `linux/sockios.h`, as the C library at hand wants it.
+const SET_FLAGS: libc::Ioctl = 0x8914;
 
 /// Brings `lo` up; the kernel then gives it 127.0.0.1 and ::1.
 ///
@@ -30,7 +33,7 @@ pub fn loopback_up() -> Result<(), Errno> {
         },
     };
     // SAFETY: the kernel reads one `ifreq`, which lives across the call.
-    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }.into())
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), SET_FLAGS, &raw const request) }.into())
         .map(drop)
 }
 

@@ -2,6 +2,7 @@
 //! for: the checks of `verify sbom check`.
 
 pub mod difference;
+pub mod exported;
 pub mod rules;
 
 use crate::check::{Finding, Inconclusive, Level, NotRun, Reason, Source, Verdict};

@@ -1,4 +1,4 @@
-//! The rules of `verify sbom check` and `diff`, each with a page in `docs/checks/`.
+//! The rules of `verify sbom`, each with a page in `docs/checks/`.
 
 use crate::check::{Level, Rule};
 
@@ -74,15 +74,33 @@ pub static VERDICT_WORSE: Rule = Rule {
     remedy: "rebuild it: verify rebuild says in what it differs",
 };
 
+/// A report that is about other bytes than a bill of materials.
+pub static EVIDENCE_DIFFERS: Rule = Rule {
+    id: "evidence-differs",
+    level: Level::Error,
+    summary: "evidence is about other bytes than the bill of materials",
+    remedy: "find out which of the two is what you have; make the report or the bill anew from the same source",
+};
+
+/// Descriptions that fit nothing.
+pub static UNMATCHED_META: Rule = Rule {
+    id: "unmatched-meta",
+    level: Level::Error,
+    summary: "descriptions were given that describe none of the components",
+    remedy: "make them from the nixpkgs that the components were built from (nix-env -f . -qa --json --meta --out-path)",
+};
+
 /// All of them.
-pub static ALL: [&Rule; 9] = [
+pub static ALL: [&Rule; 11] = [
     &AMBIGUOUS_SBOM,
     &DANGLING_REFERENCE,
     &DOCUMENTS_DIFFER,
+    &EVIDENCE_DIFFERS,
     &INVALID_SBOM,
     &LICENCE_CHANGED,
     &MALFORMED_SBOM,
     &MISSING_FIELD,
+    &UNMATCHED_META,
     &UNUSABLE_FIELD,
     &VERDICT_WORSE,
 ];

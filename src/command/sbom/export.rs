@@ -6,25 +6,26 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use serde_json::Value;
 
 use super::super::cli::EXIT_CODES;
 use super::super::deliver::show;
 use super::super::options::{KeyOptions, SourceOptions};
-use super::super::product::{self, ProductOptions};
+use super::super::product::ProductOptions;
 use super::super::sources::Sources;
 use super::super::time::Timestamp;
 use super::super::{Environment, ToolError};
 use super::{ProfileName, targets};
+use crate::check::Source;
 use crate::check::cache::{Judge, Survey};
-use crate::check::sbom::exported;
+use crate::check::sbom::{check, exported};
 use crate::gather::cache_survey::{Scope as SurveyScope, Surveyor};
 use crate::gather::graph::{self, DerivationGraph};
 use crate::gather::{bill, input};
 use crate::nix::derivation::Output;
+use crate::nix::hash::NarHash;
 use crate::nix::store_path::{StoreDir, StorePath};
 use crate::report::progress::Unit;
-use crate::report::{Exit, Progress, sbom as render};
+use crate::report::{Progress, Report, sbom as render};
 use crate::sbom::assemble::{Facts, Object, Target, assemble};
 use crate::sbom::bill::{Bill, Scope};
 use crate::sbom::cyclonedx::{Document, Statement, Version};
@@ -76,7 +77,13 @@ pub struct ExportArgs {
     /// What it covers: runtime (what is referred to), linked (also what was
     /// linked against) or build (everything, down to the sources)
     /// [default: build for derivations, else runtime]
-    #[arg(long, value_enum, value_name = "SCOPE", hide_possible_values = true, help_heading = "Content")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "SCOPE",
+        hide_possible_values = true,
+        help_heading = "Content"
+    )]
     pub scope: Option<ScopeName>,
     /// What packages say of themselves, as 'nix-env -qa --json --meta
     /// --out-path' prints it: licences, homepages, package URLs
@@ -195,14 +202,14 @@ pub(super) fn run(
     args: &ExportArgs,
     environment: &Environment,
     progress: &Progress,
-) -> Result<Exit, ToolError> {
+) -> Result<(Vec<u8>, Report), ToolError> {
     let form = form(args)?;
     let store_dir = StoreDir::default();
     let meta = match &args.meta {
         Some(file) => {
             let doing = || format!("use the descriptions in '{}'", show(file));
-            let bytes = whole(file, environment)
-                .map_err(|error| ToolError::failed(doing(), error))?;
+            let bytes =
+                whole(file, environment).map_err(|error| ToolError::failed(doing(), error))?;
             Meta::parse(&bytes).map_err(|error| ToolError::failed(doing(), error))?
         }
         None => Meta::default(),
@@ -237,29 +244,34 @@ pub(super) fn run(
     let bill = assemble(&facts, scope);
     let statement = Statement { authors: args.author.clone(), supplier: args.supplier.clone() };
     let document = write(&bill, &statement, form)?;
-    let profiles: Vec<Profile> = args.profiles.iter().map(|name| (*name).into()).collect();
-    let exported = exported::Exported {
+    let mut profiles: Vec<Profile> = args.profiles.iter().map(|name| (*name).into()).collect();
+    profiles.sort();
+    profiles.dedup();
+    let checked = (!profiles.is_empty()).then(|| {
+        let name = args.product.output.as_deref().map_or_else(|| "the document".to_owned(), show);
+        check(&Source::new(name.as_str(), &document.bytes), &document.bytes, &profiles)
+            .map_err(|error| ToolError::failed("check the document", error))
+    });
+    let judged = exported::examine(exported::Exported {
         bill: &bill,
-        form,
+        store_dir: &store_dir,
+        form: form.to_string(),
         left_out: &document.left_out,
-        value: document.value.as_ref(),
-        profiles: &profiles,
-        meta: args.meta.is_some().then_some(&meta),
+        described: args.meta.is_some(),
         proofs: &proofs,
         modified: gathered.modified,
         findings: named.findings.into_iter().chain(gathered.findings).collect(),
         unanswered: named.unanswered,
-    };
-    let report = render::exported(&exported::examine(exported));
-    product::deliver(&document.bytes, report, &args.product, environment)
+        checked: checked.transpose()?,
+    });
+    let report = render::exported(judged);
+    Ok((document.bytes, report))
 }
 
 /// A document that is ready to be written down.
 struct Written {
     bytes: Vec<u8>,
     left_out: BTreeSet<String>,
-    /// The document as CycloneDX 1.7, where that was needed on the way.
-    value: Option<Value>,
 }
 
 fn write(bill: &Bill, statement: &Statement, form: Form) -> Result<Written, ToolError> {
@@ -274,12 +286,12 @@ fn write(bill: &Bill, statement: &Statement, form: Form) -> Result<Written, Tool
             let value = serde_json::to_value(&newest).map_err(|error| failed(error.into()))?;
             let written = written::write(&value, form).map_err(|error| failed(error.into()))?;
             let (bytes, left_out) = (written.bytes, written.left_out);
-            return Ok(Written { bytes, left_out, value: Some(value) });
+            return Ok(Written { bytes, left_out });
         }
     };
     let mut bytes = serde_json::to_vec_pretty(&document).map_err(|error| failed(error.into()))?;
     bytes.push(b'\n');
-    Ok(Written { bytes, left_out: BTreeSet::new(), value: None })
+    Ok(Written { bytes, left_out: BTreeSet::new() })
 }
 
 fn form(args: &ExportArgs) -> Result<Form, ToolError> {
@@ -336,7 +348,7 @@ struct Gathered {
     graph: DerivationGraph,
     objects: BTreeMap<StorePath, Object>,
     findings: Vec<crate::check::Finding>,
-    modified: Vec<bill::Modified>,
+    modified: Vec<(StorePath, NarHash, NarHash)>,
 }
 
 fn gather(
@@ -404,7 +416,7 @@ fn gather(
             Some(local) => local.host_path(path),
             None => PathBuf::from(store_dir.full(path)),
         };
-        modified = bill::read_contents(&mut objects, place, |size| phase.add(size));
+        modified = bill::read_contents(&mut objects, place, |size| phase.advance(size));
     }
     Ok(Gathered { graph, objects, findings: loaded.findings, modified })
 }
@@ -431,11 +443,13 @@ fn survey(
     surveyor.ask(wanted, SurveyScope { closure, contents: false }, &phase)
 }
 
-fn whole(file: &Path, environment: &Environment) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+fn whole(
+    file: &Path,
+    environment: &Environment,
+) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
     let bytes = input::read(&environment.absolute(file), MAX_FILE)?;
     if bytes.len() > MAX_FILE {
         return Err(format!("it is longer than {} MiB", MAX_FILE >> 20).into());
     }
     Ok(bytes)
 }
-

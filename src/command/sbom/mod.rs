@@ -2,7 +2,9 @@
 
 mod check;
 mod diff;
+mod export;
 mod graph;
+mod targets;
 
 use std::path::PathBuf;
 
@@ -10,12 +12,14 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::cli::EXIT_CODES;
 use super::options::OutputOptions;
-use super::{Environment, complain, finish};
+use super::{Environment, complain, finish, product};
 use crate::report::Exit;
 use crate::sbom::profile::Profile;
 
 const EXAMPLES: &str = "\
 Examples:
+  What is in this closure, as CycloneDX 1.7?
+    verify sbom export /run/current-system --local-store --output system.cdx.json
   Is this a document that its format allows, and has it what CISA asks for?
     verify sbom check app.cdx.json --profile cisa-2026
   What did this change bring with it?
@@ -34,6 +38,8 @@ pub struct SbomArgs {
 /// What can be done with bills of materials.
 #[derive(Debug, Clone, Subcommand)]
 pub enum SbomCommand {
+    /// Write the bill of materials of derivations, store paths or closures
+    Export(Box<export::ExportArgs>),
     /// Hold documents of anybody's against their format and against what is asked of them
     Check(Box<CheckArgs>),
     /// Compare two documents: added, removed, changed versions, hashes, licences, verdicts
@@ -148,6 +154,9 @@ impl From<ProfileName> for Profile {
 /// Does what the arguments say.
 pub(super) fn dispatch(args: &SbomArgs, environment: &Environment) -> Exit {
     match &args.command {
+        SbomCommand::Export(args) => product::run(&args.product, environment, |progress| {
+            export::run(args, environment, progress)
+        }),
         SbomCommand::Check(args) => {
             finish(&args.output, environment, |_| check::run(args, environment))
         }

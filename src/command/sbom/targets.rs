@@ -182,7 +182,8 @@ impl<'a> Reading<'a> {
 
     fn listing(&mut self, file: &Path) -> Result<(), ToolError> {
         let doing = || format!("read the closure listed in '{}'", show(file));
-        let bytes = input::read(file, MAX_LEN).map_err(|error| ToolError::failed(doing(), error))?;
+        let bytes =
+            input::read(file, MAX_LEN).map_err(|error| ToolError::failed(doing(), error))?;
         if bytes.len() > MAX_LEN {
             let why = format!("it is longer than {MAX_LEN} bytes");
             return Err(ToolError::failed(doing(), why));

@@ -7,8 +7,34 @@ pub mod treemap;
 use serde_json::{Value, json};
 
 use super::{Cell, Column, Report, Section, Table, Tone, View};
+use crate::check::sbom::exported::Judged;
 use crate::check::sbom::{Checked, FieldScore, Met};
 use crate::check::{Coverage, Examination, Subject, Verdict};
+
+/// The report of `verify sbom export`.
+#[must_use]
+pub fn exported(judged: Judged) -> Report {
+    let mut entries: Vec<(String, Cell)> = vec![
+        ("form".to_owned(), judged.form.into()),
+        (
+            "components".to_owned(),
+            format!("{}, {} dependencies", judged.components, judged.dependencies).into(),
+        ),
+    ];
+    for (what, count) in judged.counts {
+        entries.push((String::new(), format!("{count} {what}").into()));
+    }
+    if !judged.left_out.is_empty() {
+        let text = judged.left_out.join(", ");
+        entries.push(("left out".to_owned(), Cell::toned(Tone::Doubtful, text)));
+    }
+    let view = View {
+        sections: vec![Section::Facts { title: String::new(), entries }],
+        noun: Some(("target", "targets")),
+        lists_subjects: false,
+    };
+    Report::from(judged.examination).with_view(view)
+}
 
 /// The report of `verify sbom check`.
 #[must_use]
