@@ -138,13 +138,20 @@ pub struct Open {
 struct Wire {
     tool: Tool,
     command: String,
-    verdict: RunVerdict,
+    verdict: WireVerdict,
     subjects: Vec<Judged>,
     facts: Value,
     findings: Vec<Found>,
     coverage: Coverage,
     troubles: Vec<Trouble>,
     run: Option<Run>,
+}
+
+#[derive(Deserialize)]
+struct WireVerdict {
+    #[serde(flatten)]
+    run: RunVerdict,
+    exit_code: u8,
 }
 
 #[derive(Deserialize)]
@@ -193,7 +200,7 @@ impl Material {
             digest: Digest::of(bytes),
             tool: wire.tool,
             command: wire.command,
-            verdict: wire.verdict,
+            verdict: wire.verdict.run,
             subjects: wire.subjects,
             facts: wire.facts,
             findings: wire.findings,
@@ -201,6 +208,13 @@ impl Material {
             started: wire.run.map(|run| run.started),
         };
         material.check(wire.coverage.asked, wire.coverage.answered)?;
+        let (said, code) = (wire.verdict.exit_code, exit_code(material.verdict.result));
+        if said != code {
+            return Err(MaterialError::Contradiction(format!(
+                "its verdict is {}, and its exit code {said}",
+                material.verdict.result
+            )));
+        }
         Ok(material)
     }
 
@@ -215,6 +229,15 @@ impl Material {
             "its verdict is {}, and its findings and coverage amount to {borne_out}",
             self.verdict.result
         )))
+    }
+}
+
+/// The exit code of a run that did its work.
+const fn exit_code(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Pass => 0,
+        Verdict::Fail => 1,
+        Verdict::Inconclusive => 3,
     }
 }
 

@@ -114,6 +114,13 @@ struct Facts {
     materials: Vec<File>,
     #[serde(default)]
     target: Option<Target>,
+    #[serde(default)]
+    decision: Option<Decision>,
+}
+
+#[derive(Deserialize)]
+struct Decision {
+    activate: bool,
 }
 
 #[derive(Deserialize)]
@@ -152,7 +159,8 @@ impl Summary {
             let found = material.command.clone();
             return Err(MaterialError::Command { found, expected: COMMANDS_SHOWN });
         }
-        let Facts { policies, materials, target } = part(&material.facts, "facts of a policy run")?;
+        let Facts { policies, materials, target, decision } =
+            part(&material.facts, "facts of a policy run")?;
         let nothing = |what: &str| Err(MaterialError::Nothing(what.to_owned()));
         let policy = match policies.as_slice() {
             [] => {
@@ -183,6 +191,10 @@ impl Summary {
             (None, several) => format!("{MATERIALS}{}", together(several)),
         };
         let passed = material.verdict.result == Verdict::Pass;
+        if decision.is_some_and(|decision| decision.activate != passed) {
+            let what = "its decision is not what its verdict amounts to";
+            return Err(MaterialError::Contradiction(what.to_owned()));
+        }
         let predicate = Predicate {
             verifier: Verifier {
                 id: format!("{VERIFIER}{key}"),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::all::AllArgs;
 use super::attest::AttestArgs;
 use super::gate::GateArgs;
 use super::options::{KeyOptions, OutputOptions, SourceOptions, WorkOptions};
@@ -59,6 +60,8 @@ pub enum Command {
     Policy(Box<PolicyArgs>),
     /// Sign what was found out, and check what others have signed
     Attest(AttestArgs),
+    /// Lock, caches, bills of materials, policy (and a rebuild) of one project in one go
+    All(Box<AllArgs>),
     /// Decide whether something may be activated: evidence and policy
     Gate(Box<GateArgs>),
     /// Show what a NAR, narinfo, derivation or lock file says, strictly read

@@ -5,6 +5,7 @@
 //! (exit code 2); if some of the work was finished before, it is better said
 //! in [`Report::troubles`], which keeps the rest.
 
+pub mod all;
 pub mod attest;
 pub mod cache;
 pub mod clean;
@@ -112,6 +113,9 @@ fn dispatch(environment: &Environment) -> Exit {
         }
         Command::Cache(args) => {
             finish(&args.output, environment, |progress| cache::run(args, environment, progress))
+        }
+        Command::All(args) => {
+            finish(&args.output, environment, |progress| all::run(args, environment, progress))
         }
         Command::Attest(args) => match &args.command {
             attest::AttestCommand::Make(args) => {

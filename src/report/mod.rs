@@ -4,6 +4,7 @@
 //! [`View`] of its facts. The renderers turn it into bytes; [`exit`] turns it
 //! into an exit code. Nothing here opens files or looks at the clock.
 
+pub mod all;
 pub mod attest;
 pub mod baseline;
 pub mod cache;

@@ -102,6 +102,7 @@ fn edited_reports_are_not_signed() {
     };
     let edits: Vec<(&str, Edit)> = vec![
         ("a better verdict", Box::new(|report| report["verdict"]["result"] = "pass".into())),
+        ("a better exit code", Box::new(|report| report["verdict"]["exit_code"] = 0.into())),
         ("no findings", Box::new(|report| report["findings"] = Value::Array(Vec::new()))),
         ("a subject that passes", Box::new(passed)),
         (

@@ -13,6 +13,7 @@
 )]
 
 mod agreement;
+mod all;
 mod gate;
 mod honest;
 mod others;

@@ -42,7 +42,14 @@ pub fn run(args: &MakeArgs, environment: &Environment) -> Result<Exit, ToolError
         let payload = statement.to_payload().map_err(|error| ToolError::failed(doing(), error))?;
         let envelope = Envelope::sign(IN_TOTO, payload, &secrets)
             .map_err(|error| ToolError::failed(doing(), error))?;
-        product.push_str(&envelope.to_line());
+        let line = envelope.to_line();
+        if line.len() > MAX_LEN {
+            return Err(ToolError::Usage(format!(
+                "the attestation of '{name}' would be longer than the {} MiB that are read: rebuild fewer targets at a time",
+                MAX_LEN >> 20
+            )));
+        }
+        product.push_str(&line);
         statements.push(Made {
             file: name,
             predicate_type: statement.predicate_type.clone(),

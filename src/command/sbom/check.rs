@@ -14,7 +14,10 @@ use crate::sbom::profile::Profile;
 ///
 /// # Errors
 /// Files that cannot be read.
-pub(super) fn run(args: &CheckArgs, environment: &Environment) -> Result<Report, ToolError> {
+pub(in crate::command) fn run(
+    args: &CheckArgs,
+    environment: &Environment,
+) -> Result<Report, ToolError> {
     let mut profiles: Vec<Profile> = args.profiles.iter().map(|name| (*name).into()).collect();
     profiles.sort();
     profiles.dedup();

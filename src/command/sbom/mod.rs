@@ -1,6 +1,6 @@
 //! `verify sbom`: bills of materials.
 
-mod check;
+pub(super) mod check;
 mod diff;
 mod export;
 mod graph;
