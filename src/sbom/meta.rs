@@ -205,7 +205,7 @@ fn expression(value: &Value, names: &mut BTreeMap<String, String>, depth: usize)
                 return joined(all, known, names, depth);
             }
             let called = text("fullName").or_else(|| text("shortName"));
-            let short = text("shortName").or(called)?;
+            let short = text("shortName").or(called).or_else(|| text("spdxId"))?;
             Some(match text("spdxId") {
                 Some(id) => single(Some(id), short, names),
                 None => reference(short, called.unwrap_or(short), names),
@@ -295,6 +295,7 @@ mod tests {
         for (value, wanted) in [
             (json!("MIT"), Some("MIT")),
             (mit.clone(), Some("MIT")),
+            (json!({ "spdxId": "ISC" }), Some("ISC")),
             (json!([mit, "Apache-2.0"]), Some("MIT AND Apache-2.0")),
             (unfree.clone(), Some("LicenseRef-nixpkgs-unfree")),
             (json!([mit, unfree]), Some("MIT AND LicenseRef-nixpkgs-unfree")),
