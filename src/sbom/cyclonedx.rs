@@ -260,7 +260,7 @@ impl Document<'_> {
             put("pedigree", json!({ "patches": patches }));
         }
         let mut references: Vec<Value> =
-            component.sources.iter().flat_map(|source| distribution(source)).collect();
+            component.sources.iter().flat_map(distribution).collect();
         if let Some(homepage) = &component.homepage {
             references.push(json!({ "type": "website", "url": uri(homepage) }));
         }

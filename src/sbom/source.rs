@@ -176,9 +176,9 @@ fn fetched(derivation: &Derivation, source: &mut Source) {
         .iter()
         .any(|name| derivation.variable(name).is_some_and(|value| !value.is_empty()));
     source.hash = Some(match method {
-        Method::Recursive => SourceHash::Nar(hash.clone()),
-        Method::Flat | Method::Text if changed => SourceHash::Made(hash.clone()),
-        Method::Flat | Method::Text => SourceHash::File(hash.clone()),
+        Method::Recursive => SourceHash::Nar(*hash),
+        Method::Flat | Method::Text if changed => SourceHash::Made(*hash),
+        Method::Flat | Method::Text => SourceHash::File(*hash),
     });
     source.revision = variables.words("rev").into_iter().next();
 }
