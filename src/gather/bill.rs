@@ -60,6 +60,13 @@ fn object(survey: &Survey, subject: &SubjectFacts) -> Object {
         let deriver = claim.deriver.and_then(|id| survey.table.path(id));
         object.deriver = object.deriver.or_else(|| deriver.cloned());
     }
+    // Who signs nothing may leave references out.
+    if here.is_none() && !chosen.claims.iter().any(|(_, trust)| trust.decides()) {
+        object.unknown.push(
+            "whether its hash and its references are right: no trusted key has signed them"
+                .to_owned(),
+        );
+    }
     if all.len() > 1 {
         let hashes: Vec<String> = all.iter().map(|one| one.nar_hash.to_string()).collect();
         object.unknown.push(format!(
