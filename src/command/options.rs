@@ -26,7 +26,7 @@ pub struct SourceOptions {
     /// from a nix.conf
     #[arg(long, value_name = "FILE")]
     pub nix_conf: Option<PathBuf>,
-    /// Credentials for caches
+    /// Credentials for hosts
     #[arg(long, value_name = "FILE")]
     pub netrc_file: Option<PathBuf>,
     /// Bearer tokens for caches: lines of HOST TOKEN

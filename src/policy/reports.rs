@@ -223,6 +223,19 @@ impl<'r> Parts<'r> {
             let message = format!("the rest of the report makes it {code}");
             defects.push(Defect::contradictory("/verdict/exit_code", message));
         }
+        for (name, level) in
+            [("errors", Level::Error), ("warnings", Level::Warning), ("notes", Level::Note)]
+        {
+            let stated = self.verdict.get("findings").and_then(|counts| counts.get(name)?.as_u64());
+            let is_of = |finding: &&Value| {
+                finding.get("level").and_then(Value::as_str) == Some(level.name())
+            };
+            let found = self.findings.iter().filter(is_of).count();
+            if stated != u64::try_from(found).ok() {
+                let message = format!("it is another number than the {found} that are listed");
+                defects.push(Defect::contradictory(format!("/verdict/findings/{name}"), message));
+            }
+        }
         if self.count("answered") > self.count("asked") {
             let message = "more was answered than was asked";
             defects.push(Defect::contradictory("/coverage/answered", message));

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::{Exit, LongList, Manner, Report, Trouble, human};
-use crate::check::{Coverage, Evidence, Finding, Inconclusive, NotRun, Subject};
+use crate::check::{Coverage, Evidence, Finding, Inconclusive, Level, NotRun, Subject};
 
 /// What tells this format from others.
 pub const FORMAT: &str = "nix-verify-report";
@@ -45,7 +45,28 @@ struct VerdictPart {
     result: &'static str,
     exit_code: u8,
     fail_on: &'static str,
+    findings: FindingCounts,
     sentence: String,
+}
+
+/// How many findings there are of each level: who takes one out of a report
+/// leaves a trace.
+#[derive(Debug, Serialize)]
+struct FindingCounts {
+    errors: usize,
+    warnings: usize,
+    notes: usize,
+}
+
+impl FindingCounts {
+    fn of(findings: &[Finding]) -> Self {
+        let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+        Self {
+            errors: count(Level::Error),
+            warnings: count(Level::Warning),
+            notes: count(Level::Note),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -140,6 +161,7 @@ impl<'a> Envelope<'a> {
                 result: human::verdict(report, manner.fail_on).name(),
                 exit_code: exit.code(),
                 fail_on: manner.fail_on.name(),
+                findings: FindingCounts::of(&examination.findings),
                 sentence: human::sentence(report, manner.fail_on),
             },
             subjects: Each(&examination.subjects, |subject| SubjectPart {

@@ -4,6 +4,8 @@
 //! they are written, so that a large bill is held once. Properties have the
 //! names that nixpkgs and the BSI have registered, and `verify:` for our own.
 
+mod parts;
+
 use std::collections::BTreeSet;
 
 use serde::ser::SerializeMap as _;
@@ -12,11 +14,11 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::bill::{
-    Bill, Component, Kind, Licence, Patch, Proof, Reference, Scope, Source, SourceHash,
+use super::bill::{Bill, Component, Kind, Reference, Scope};
+use parts::{
+    contact, distribution, hashes, licences, patch, properties, property, uri, vendored_component,
+    vendored_reference,
 };
-use super::vendored::Vendored;
-use crate::nix::hash::{Hash, HashAlgorithm};
 
 /// The name space that serial numbers are made in (UUID version 5).
 const NAMESPACE: Uuid = Uuid::from_u128(0x5b0e_8a0d_2f2c_5c0e_9a0f_6e69_7876_6572);
@@ -259,8 +261,7 @@ impl Document<'_> {
             let patches = component.patches.iter().map(patch).collect::<Vec<_>>();
             put("pedigree", json!({ "patches": patches }));
         }
-        let mut references: Vec<Value> =
-            component.sources.iter().flat_map(distribution).collect();
+        let mut references: Vec<Value> = component.sources.iter().flat_map(distribution).collect();
         if let Some(homepage) = &component.homepage {
             references.push(json!({ "type": "website", "url": uri(homepage) }));
         }
@@ -372,260 +373,3 @@ impl Document<'_> {
 
 /// The reference of what several subjects are together.
 const TOGETHER: &str = "together";
-
-fn contact(name: &str, mail: Option<&str>) -> Value {
-    match mail {
-        Some(mail) => json!({ "name": name, "email": mail }),
-        None => json!({ "name": name }),
-    }
-}
-
-fn property(name: &str, value: &str) -> Value {
-    json!({ "name": name, "value": value })
-}
-
-/// The hashes of a component's NAR.
-fn hashes(component: &Component) -> Vec<Value> {
-    let mut hashes = Vec::new();
-    if let Some((hash, _)) = &component.nar {
-        hashes.push(json!({ "alg": "SHA-256", "content": hash.hash().base16() }));
-    }
-    if let Some(content) = &component.nar_sha512 {
-        hashes.push(json!({ "alg": "SHA-512", "content": content }));
-    }
-    hashes
-}
-
-fn algorithm(hash: &Hash) -> &'static str {
-    match hash.algorithm() {
-        HashAlgorithm::Md5 => "MD5",
-        HashAlgorithm::Sha1 => "SHA-1",
-        HashAlgorithm::Sha256 => "SHA-256",
-        HashAlgorithm::Sha512 => "SHA-512",
-    }
-}
-
-fn licences(licence: &Licence) -> Value {
-    match licence {
-        Licence::Unknown => json!([{ "license": { "name": NO_ASSERTION } }]),
-        // An identifier is an expression too, and as such may be newer than the
-        // list in the schema, or end in a plus.
-        Licence::Expression { text, names } => match names.get(text) {
-            Some(name) => json!([{ "license": { "name": name, "acknowledgement": "declared" } }]),
-            None => json!([{ "expression": text, "acknowledgement": "declared" }]),
-        },
-    }
-}
-
-/// The URLs of a source, each with the hash of the file that it serves, if
-/// that is what the hash is of.
-fn distribution(source: &Source) -> Vec<Value> {
-    let hashes = match &source.hash {
-        Some(SourceHash::File(hash)) => {
-            Some(json!([{ "alg": algorithm(hash), "content": hash.base16() }]))
-        }
-        _ => None,
-    };
-    let mut comment = match &source.variable {
-        Some(variable) => format!("{variable}: {}", source.store_path),
-        None => source.store_path.clone(),
-    };
-    match &source.hash {
-        Some(SourceHash::Nar(hash)) => {
-            comment += &format!("; NAR of what is made of it: {}", hash.sri())
-        }
-        Some(SourceHash::Made(hash)) => {
-            comment += &format!("; file that is made of it: {}", hash.sri())
-        }
-        Some(SourceHash::File(_)) | None => {}
-    }
-    if let Some(revision) = &source.revision {
-        comment += &format!("; revision {revision}");
-    }
-    let urls = source.urls.iter().map(|url| {
-        let mut reference =
-            json!({ "type": "source-distribution", "url": uri(url), "comment": comment });
-        if let (Some(hashes), Some(map)) = (&hashes, reference.as_object_mut()) {
-            map.insert("hashes".to_owned(), hashes.clone());
-        }
-        reference
-    });
-    let urls: Vec<Value> = urls.collect();
-    if urls.is_empty() {
-        let url = uri(&format!("file://{}", source.store_path));
-        return vec![json!({ "type": "source-distribution", "url": url, "comment": comment })];
-    }
-    urls
-}
-
-fn patch(patch: &Patch) -> Value {
-    let url = patch.source.urls.first().cloned();
-    let url = url.unwrap_or_else(|| format!("file://{}", patch.source.store_path));
-    let mut resolves = vec![];
-    for id in &patch.mends {
-        resolves.push(json!({
-            "type": "security", "id": id,
-            "description": "named by the patch; whether it is mended was not checked",
-        }));
-    }
-    let mut value = json!({ "type": "unofficial", "diff": { "url": uri(&url) } });
-    if let (false, Some(map)) = (resolves.is_empty(), value.as_object_mut()) {
-        map.insert("resolves".to_owned(), resolves.into());
-    }
-    value
-}
-
-fn vendored_reference(parent: &str, one: &Vendored) -> String {
-    let version = one.version.as_deref().unwrap_or_default();
-    let name = one
-        .purl
-        .clone()
-        .unwrap_or_else(|| format!("{}:{}@{version}", one.ecosystem.purl_type(), one.name));
-    format!("{parent}#{name}")
-}
-
-fn vendored_component(parent: &str, one: &Vendored) -> Value {
-    let hashes = one.digests.iter().filter_map(|digest| {
-        let algorithm = digest.kind.cyclonedx()?;
-        Some(json!({ "alg": algorithm, "content": digest.value }))
-    });
-    let hashes: Vec<Value> = hashes.collect();
-    let occurrences: Vec<Value> =
-        one.evidence.iter().map(|evidence| json!({ "location": evidence.place })).collect();
-    let methods: Vec<Value> = one
-        .evidence
-        .iter()
-        .map(|evidence| {
-            json!({
-                "technique": evidence.technique.cyclonedx(),
-                "confidence": f64::from(evidence.confidence.percent()) / 100.0,
-                "value": format!("{} ({})", evidence.format, evidence.technique.name()),
-            })
-        })
-        .collect();
-    let mut map = Map::new();
-    map.insert("type".into(), json!("library"));
-    map.insert("bom-ref".into(), json!(vendored_reference(parent, one)));
-    map.insert("name".into(), json!(one.name));
-    map.insert("version".into(), json!(one.version.as_deref().unwrap_or(NO_ASSERTION)));
-    map.insert("supplier".into(), json!({ "name": NO_ASSERTION }));
-    map.insert("licenses".into(), licences(&Licence::Unknown));
-    if !hashes.is_empty() {
-        map.insert("hashes".into(), hashes.into());
-    }
-    if let Some(purl) = &one.purl {
-        map.insert("purl".into(), json!(purl));
-    }
-    let references: Vec<Value> = one
-        .sources
-        .iter()
-        .map(|url| json!({ "type": "source-distribution", "url": uri(url) }))
-        .collect();
-    if !references.is_empty() {
-        map.insert("externalReferences".into(), references.into());
-    }
-    map.insert(
-        "evidence".into(),
-        json!({
-            "identity": [{
-                "field": "purl",
-                "confidence": f64::from(one.confidence().percent()) / 100.0,
-                "methods": methods,
-            }],
-            "occurrences": occurrences,
-        }),
-    );
-    map.insert("properties".into(), json!([property("verify:vendored:scope", one.scope.name())]));
-    map.into()
-}
-
-/// What has no field of its own.
-fn properties(component: &Component) -> Vec<Value> {
-    let mut all = Vec::new();
-    let mut put = |name: &str, value: &str| all.push(property(name, value));
-    put("verify:kind", component.kind.name());
-    if let Some(path) = &component.store_path {
-        put("nix:store_path", path);
-        let file = path.rsplit('/').next().unwrap_or(path);
-        put("bsi:component:filename", file);
-    }
-    if let Some(output) = &component.output {
-        put("nix:output", output);
-    }
-    if let Some(drv_path) = &component.drv_path {
-        put("nix:drv_path", &drv_path.to_string());
-    }
-    if let Some(system) = &component.system {
-        put("nix:system", system);
-    }
-    if let Some((hash, size)) = &component.nar {
-        put("nix:narinfo:nar_hash", &hash.to_string());
-        if let Some(size) = size {
-            put("nix:narinfo:nar_size", &size.to_string());
-        }
-    }
-    for key in &component.signed_by {
-        put("nix:narinfo:signed_by", key);
-    }
-    for source in &component.sources {
-        if component.kind == Kind::Fixed {
-            if let Some(SourceHash::File(hash) | SourceHash::Made(hash) | SourceHash::Nar(hash)) =
-                &source.hash
-            {
-                put("nix:fod:hash", &hash.sri());
-            }
-            for url in &source.urls {
-                put("nix:fod:url", url);
-            }
-            if let Some(revision) = &source.revision {
-                put("nix:fod:rev", revision);
-            }
-        }
-    }
-    if let Some(purl) = &component.purl {
-        put("verify:purl:origin", purl.origin.name());
-    }
-    for vulnerability in &component.known_vulnerabilities {
-        put("nix:known_vulnerability", vulnerability);
-    }
-    for proof in &component.proofs {
-        self::proof(proof, &mut put);
-    }
-    for unread in component.vendored.iter().flat_map(|inventory| &inventory.unread) {
-        put(
-            "verify:vendored:unread",
-            &format!("{}: {}: {}", unread.place, unread.format, unread.reason),
-        );
-    }
-    for unknown in &component.unknown {
-        put("verify:unknown", unknown);
-    }
-    all
-}
-
-fn proof(proof: &Proof, put: &mut impl FnMut(&str, &str)) {
-    let command = &proof.command;
-    put(&format!("verify:{command}:status"), &proof.status);
-    put(&format!("verify:{command}:holds"), if proof.holds { "true" } else { "false" });
-    put(&format!("verify:{command}:report"), &format!("sha256:{}", proof.report));
-    for (name, values) in &proof.facts {
-        for value in values {
-            put(&format!("verify:{command}:{name}"), value);
-        }
-    }
-}
-
-/// Text as an IRI reference: white space and what may not stand in one is
-/// percent-encoded.
-fn uri(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            ' ' | '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}' => {
-                safe.push_str(&format!("%{:02X}", u32::from(character)));
-            }
-            character => safe.push(character),
-        }
-    }
-    safe
-}

@@ -343,7 +343,11 @@ fn damaged_policies_never_pass() {
         let (class, new) = match random.u8(..6) {
             0 => ("misspelt key", format!("{}={value}", misspell(key.trim(), &mut random))),
             1 => {
-                let other = ["3", "true", "\"x\"", "[]", "{}", "1.5", "[[]]", "1979-05-27"];
+                let mut other = vec!["true", "\"x\"", "[]", "{}", "[[]]", "1979-05-27"];
+                // A number in place of a number is another policy, not a broken one.
+                if value.trim().parse::<f64>().is_err() {
+                    other.extend(["3", "1.5"]);
+                }
                 ("wrong type", format!("{key}= {}\n", other[random.usize(..other.len())]))
             }
             2 => ("missing field", String::new()),

@@ -12,5 +12,9 @@
     reason = "tests state what they expect and may stop at the first surprise"
 )]
 
+mod export;
 mod hostile;
+#[path = "../parity/nix.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod nix;
 mod recall;

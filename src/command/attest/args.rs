@@ -10,9 +10,17 @@ use super::super::options::{KeyOptions, OutputOptions};
 use super::super::product::ProductOptions;
 use crate::nix::signature::KeyName;
 
+const EXAMPLES: &str = "\
+Examples:
+  Sign what a rebuild found out, good or bad:
+    verify attest make rebuild.json --key ci.secret --output rebuild.jsonl
+  Do two of the builders that I trust say the same?
+    verify attest verify a.jsonl b.jsonl --trusted-key a-1:BASE64 --trusted-key b-1:BASE64 --min-agree 2
+";
+
 /// What `verify attest` takes.
 #[derive(Debug, Clone, Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(subcommand_required = true, arg_required_else_help = true, after_help = EXAMPLES)]
 pub struct AttestArgs {
     /// What to do.
     #[command(subcommand)]

@@ -20,7 +20,7 @@ use crate::check::cache::{Judge, Survey};
 use crate::check::sbom::{check, exported};
 use crate::gather::cache_survey::{Scope as SurveyScope, Surveyor};
 use crate::gather::graph::{self, DerivationGraph};
-use crate::gather::{bill, input};
+use crate::gather::{bill, input, vendored};
 use crate::nix::derivation::Output;
 use crate::nix::hash::NarHash;
 use crate::nix::store_path::{StoreDir, StorePath};
@@ -33,6 +33,7 @@ use crate::sbom::document::Spec;
 use crate::sbom::meta::Meta;
 use crate::sbom::profile::Profile;
 use crate::sbom::proof::Proofs;
+use crate::sbom::source;
 use crate::sbom::written::{self, Form};
 
 /// Largest report or file of descriptions: all of nixpkgs has some 150 MB.
@@ -50,6 +51,8 @@ Examples:
   Everything that a derivation is built from, with licences:
     nix-env -f '<nixpkgs>' -qa --json --meta --out-path > meta.json
     verify sbom export ./app.drv --scope build --meta meta.json
+  With the crates, packages and modules inside sources and programs:
+    verify sbom export ./app.drv --scope build --local-store --vendored
   In a Nix sandbox, from the listing of exportReferencesGraph:
     verify sbom export ./closure --spec spdx-2.3
   With what was proven of it:
@@ -96,6 +99,10 @@ pub struct ExportArgs {
     /// Read the NARs, and the objects of the local store: hash, size, format and references
     #[arg(long, help_heading = "Content")]
     pub contents: bool,
+    /// Look into the objects that are at hand for dependencies that lie inside:
+    /// what lock files, packages and programs say
+    #[arg(long, help_heading = "Content")]
+    pub vendored: bool,
     /// Who makes the document: 'NAME' or 'NAME <MAIL>'; may be repeated
     #[arg(long, value_name = "NAME", value_parser = party, help_heading = "Content")]
     pub author: Vec<Party>,
@@ -397,6 +404,26 @@ fn gather(
     let loaded = graph::load(derivations, store_dir, &named.files)
         .map_err(|error| ToolError::failed("read the derivations", error))?;
     let graph = loaded.graph;
+    // What was linked against need not be referred to by anything.
+    while scope == Scope::Linked {
+        let made = objects.keys().filter_map(|path| graph.producers().get(path));
+        let derivations = made.filter_map(|(drv_path, _)| graph.get(drv_path));
+        let mut wanted: BTreeSet<StorePath> =
+            derivations.flat_map(|derivation| source::linked(derivation, store_dir)).collect();
+        wanted.retain(|path| !objects.contains_key(path));
+        if wanted.is_empty() {
+            break;
+        }
+        let survey = survey(args, environment, sources, store_dir, wanted.clone(), true, progress);
+        let found = bill::surveyed(&survey);
+        objects.extend(
+            found.into_iter().filter(|(path, _)| !objects.contains_key(path)).collect::<Vec<_>>(),
+        );
+        // Whatever came of it, nothing is asked twice.
+        for path in wanted {
+            objects.entry(path).or_default();
+        }
+    }
     // Of what is built from, hashes and signatures, if there is somebody to ask.
     let asked = sources.local.is_some() || sources.caches.iter().any(|cache| cache.named);
     if scope == Scope::Build && asked {
@@ -410,13 +437,20 @@ fn gather(
         objects.extend(found);
     }
     let mut modified = Vec::new();
+    let place = |path: &StorePath| match &sources.local {
+        Some(local) => local.host_path(path),
+        None => PathBuf::from(store_dir.full(path)),
+    };
     if args.contents {
         let phase = progress.phase("reading contents", Unit::Bytes, None);
-        let place = |path: &StorePath| match &sources.local {
-            Some(local) => local.host_path(path),
-            None => PathBuf::from(store_dir.full(path)),
-        };
         modified = bill::read_contents(&mut objects, place, |size| phase.advance(size));
+    }
+    if args.vendored {
+        let phase = progress.phase("looking inside", Unit::Bytes, None);
+        let found = vendored::look_inside(&mut objects, place, |size| phase.advance(size));
+        // Those that were found out before are not found out again.
+        let known: BTreeSet<StorePath> = modified.iter().map(|one| one.0.clone()).collect();
+        modified.extend(found.into_iter().filter(|one| !known.contains(&one.0)));
     }
     Ok(Gathered { graph, objects, findings: loaded.findings, modified })
 }
@@ -434,7 +468,7 @@ fn survey(
     let local_alone = sources.local.is_some() && !sources.caches.iter().any(|one| one.named);
     let surveyor = Surveyor {
         client: &sources.client,
-        caches: if local_alone || args.sources.offline { &[] } else { &sources.caches },
+        caches: if local_alone { &[] } else { &sources.caches },
         local: sources.local.as_deref(),
         judge: Judge { keys: &sources.keys, store_dir },
         jobs: args.jobs.map_or(environment.parallelism, NonZeroUsize::get).max(1),
