@@ -57,10 +57,13 @@ pub struct AllArgs {
     /// A policy that everything has to meet (docs/policies.md); may be repeated
     #[arg(long = "policy", value_name = "FILE", help_heading = "What is judged")]
     pub policies: Vec<PathBuf>,
-    /// The lock before the change: a git revision or a file
+    /// The lock before the change: a git revision of the repository the lock
+    /// lies in, or a file
     #[arg(long, value_name = "REV|FILE", help_heading = "What is judged")]
     pub base: Option<String>,
-    /// A clone of an input's repository to hold the lock against; may be repeated
+    /// A clone of an input's repository, or a directory of clones, to hold the
+    /// lock against (narHash recomputed, revision on its branch, date);
+    /// SOURCE=DIR says whose clone it is; may be repeated
     #[arg(long = "mirror", value_name = "[SOURCE=]DIR", help_heading = "What is judged")]
     pub mirrors: Vec<String>,
     /// A bill of materials of it, to be checked and held against the policies;
@@ -70,7 +73,7 @@ pub struct AllArgs {
     /// Also build it again, with all it builds on
     #[arg(long, help_heading = "What is judged")]
     pub rebuild: bool,
-    /// Also read the contents of everything in the caches
+    /// Read the NARs, and the objects of the local store: hash, size, format and references
     #[arg(long, help_heading = "What is judged")]
     pub contents: bool,
     /// Where the report of each part goes

@@ -307,7 +307,7 @@ pub struct CacheArgs {
     /// What the sample is drawn by: the same seed draws the same sample [default: 0]
     #[arg(long, value_name = "SEED", requires = "sample", help_heading = "Depth")]
     pub seed: Option<String>,
-    /// How many operators have to attest the same content (see --operators)
+    /// How many have to attest the same content: operators (--operators), else keys
     #[arg(long, value_name = "K", requires = "operators", help_heading = "Sources and trust")]
     pub min_agree: Option<NonZero<usize>>,
     /// How much work runs at once [default: the number of processors]
@@ -380,7 +380,7 @@ pub struct LockArgs {
     /// Certificates (PEM) to trust beside those of the system
     #[arg(long, value_name = "FILE", help_heading = "Network", requires = "online")]
     pub ca_file: Option<PathBuf>,
-    /// Use no network at all, which is so without --online
+    /// Use no network at all
     #[arg(long, help_heading = "Network")]
     pub offline: bool,
     /// Where work is kept.

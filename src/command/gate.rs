@@ -60,13 +60,12 @@ Examples:
 
 /// What `verify gate` takes.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = format!("{EXAMPLES}\n{EXIT_CODES}\nOnly 0 lets anything pass."))]
+#[command(after_help = format!("{EXAMPLES}\n{EXIT_CODES}\nOnly 0 lets anything pass. Without a policy, every path of the closure needs evidence."))]
 pub struct GateArgs {
     /// What is to be activated: a store path, a profile, a link into the store
     #[arg(value_name = "TARGET")]
     pub target: PathBuf,
-    /// A policy (docs/policies.md); may be repeated. Without one, every path of
-    /// the closure needs evidence
+    /// A policy that everything has to meet (docs/policies.md); may be repeated
     #[arg(long = "policy", value_name = "FILE", help_heading = "Evidence and policy")]
     pub policies: Vec<PathBuf>,
     /// Attestations, reports, bills of materials, or a directory of such; may be
@@ -77,15 +76,18 @@ pub struct GateArgs {
     /// of them together are one witness
     #[arg(long, help_heading = "Evidence and policy")]
     pub trust_reports: bool,
-    /// How many keys, or operators (--operators), have to attest a path
+    /// How many have to attest the same content: operators (--operators), else keys
     #[arg(long, value_name = "K", default_value = "1", help_heading = "Evidence and policy")]
     pub min_agree: NonZero<usize>,
-    /// Also hash every object of the closure
+    /// Read the NARs, and the objects of the local store: hash, size, format and references
     #[arg(long, help_heading = "Evidence and policy")]
     pub contents: bool,
-    /// The store it lies in, if not that of this machine: ROOT of a chroot store
-    #[arg(long, value_name = "ROOT", help_heading = "Sources and trust")]
-    pub local_store: Option<PathBuf>,
+    /// Also read the local Nix store, read-only; ROOT for a chroot store
+    #[arg(
+        long, value_name = "ROOT", num_args = 0..=1, require_equals = true,
+        help_heading = "Sources and trust"
+    )]
+    pub local_store: Option<Option<PathBuf>>,
     /// Whose signatures count.
     #[command(flatten)]
     pub keys: KeyOptions,
@@ -121,7 +123,7 @@ pub fn run(
     }
     let policies = read_policies(&args.policies, environment)?;
     let evidence = Evidence::read(args, environment)?;
-    let root = args.local_store.as_ref().map(|root| environment.absolute(root));
+    let root = args.local_store.iter().flatten().next().map(|root| environment.absolute(root));
     let store = LocalStore::open(root.as_deref(), &store_dir)
         .map(Arc::new)
         .map_err(|error| ToolError::failed("open the local store", error))?;

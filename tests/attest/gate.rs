@@ -41,7 +41,7 @@ fn attestation(keys: &[SecretKey]) -> String {
 #[track_caller]
 fn gate(scene: &Scene, target: &str, more: &[&str]) -> (i32, Value) {
     let trusted = key("ci-1", 1).public_key().to_string();
-    let mut arguments = vec!["gate", target, "--local-store", "root", "--trusted-key", &trusted];
+    let mut arguments = vec!["gate", target, "--local-store=root", "--trusted-key", &trusted];
     arguments.extend(["--format", "json"]);
     arguments.extend(more);
     let ran = scene.verify(&arguments);
@@ -243,7 +243,7 @@ fn the_outcome_of_a_gate_can_be_attested() {
         // A key is no evidence: it is taken for a damaged attestation.
         let more = ["--policy", "all.toml", "--evidence", evidence, "--output", "gate.json"];
         let trusted = key("ci-1", 1).public_key().to_string();
-        let gate = ["gate", LETTER, "--local-store", "root", "--trusted-key", &trusted];
+        let gate = ["gate", LETTER, "--local-store=root", "--trusted-key", &trusted];
         let ran = scene.verify(&[&gate[..], &["--format", "json"], &more].concat());
         assert_eq!(ran.code, code, "{}", ran.err);
         let make = ["attest", "make", "gate.json", "--key", "ci.secret", "--predicate", "vsa"];

@@ -15,6 +15,6 @@
 mod export;
 mod hostile;
 #[path = "../parity/nix.rs"]
-#[allow(dead_code, reason = "other tests use more of it")]
+#[allow(dead_code, clippy::print_stderr, reason = "other tests use more of it")]
 mod nix;
 mod recall;

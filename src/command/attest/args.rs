@@ -117,7 +117,7 @@ pub struct VerifyArgs {
         requires = "subjects"
     )]
     pub predicate: Option<PredicateName>,
-    /// How many keys, or operators (--operators), have to attest the same
+    /// How many have to attest the same content: operators (--operators), else keys
     #[arg(long, value_name = "K", default_value = "1", help_heading = "Sources and trust")]
     pub min_agree: NonZero<usize>,
     /// Whose signatures count.

@@ -61,8 +61,8 @@ pub struct CheckArgs {
     /// Reports of verify (--format json) and bills of materials (CycloneDX, SPDX; JSON)
     #[arg(value_name = "REPORT-OR-SBOM", required = true)]
     pub files: Vec<PathBuf>,
-    /// What has to hold (docs/policies.md): a file, or one that is built in
-    /// (baseline, strict, reproducible, bsi, cisa); may be repeated [default: baseline]
+    /// A policy that everything has to meet (docs/policies.md); may be repeated
+    /// [default: baseline]
     #[arg(long = "policy", value_name = "FILE")]
     pub policies: Vec<PathBuf>,
     /// What the policies hold these against.

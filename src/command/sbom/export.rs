@@ -404,25 +404,12 @@ fn gather(
     let loaded = graph::load(derivations, store_dir, &named.files)
         .map_err(|error| ToolError::failed("read the derivations", error))?;
     let graph = loaded.graph;
-    // What was linked against need not be referred to by anything.
-    while scope == Scope::Linked {
-        let made = objects.keys().filter_map(|path| graph.producers().get(path));
-        let derivations = made.filter_map(|(drv_path, _)| graph.get(drv_path));
-        let mut wanted: BTreeSet<StorePath> =
-            derivations.flat_map(|derivation| source::linked(derivation, store_dir)).collect();
-        wanted.retain(|path| !objects.contains_key(path));
-        if wanted.is_empty() {
-            break;
-        }
-        let survey = survey(args, environment, sources, store_dir, wanted.clone(), true, progress);
-        let found = bill::surveyed(&survey);
-        objects.extend(
-            found.into_iter().filter(|(path, _)| !objects.contains_key(path)).collect::<Vec<_>>(),
-        );
-        // Whatever came of it, nothing is asked twice.
-        for path in wanted {
-            objects.entry(path).or_default();
-        }
+    if scope == Scope::Linked {
+        let ask = |wanted: BTreeSet<StorePath>| {
+            let survey = survey(args, environment, sources, store_dir, wanted, true, progress);
+            bill::surveyed(&survey)
+        };
+        add_linked(&mut objects, &graph, store_dir, ask);
     }
     // Of what is built from, hashes and signatures, if there is somebody to ask.
     let asked = sources.local.is_some() || sources.caches.iter().any(|cache| cache.named);
@@ -453,6 +440,32 @@ fn gather(
         modified.extend(found.into_iter().filter(|one| !known.contains(&one.0)));
     }
     Ok(Gathered { graph, objects, findings: loaded.findings, modified })
+}
+
+/// Adds what objects were linked against, which nothing need refer to.
+fn add_linked(
+    objects: &mut BTreeMap<StorePath, Object>,
+    graph: &DerivationGraph,
+    store_dir: &StoreDir,
+    ask: impl Fn(BTreeSet<StorePath>) -> BTreeMap<StorePath, Object>,
+) {
+    loop {
+        let made = objects.keys().filter_map(|path| graph.producers().get(path));
+        let derivations = made.filter_map(|(drv_path, _)| graph.get(drv_path));
+        let mut wanted: BTreeSet<StorePath> =
+            derivations.flat_map(|derivation| source::linked(derivation, store_dir)).collect();
+        wanted.retain(|path| !objects.contains_key(path));
+        if wanted.is_empty() {
+            return;
+        }
+        for (path, object) in ask(wanted.clone()) {
+            objects.entry(path).or_insert(object);
+        }
+        // Whatever came of it, nothing is asked twice.
+        for path in wanted {
+            objects.entry(path).or_default();
+        }
+    }
 }
 
 fn survey(
