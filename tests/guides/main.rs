@@ -65,7 +65,8 @@ fn run(steps: &[Step], directory: &Path, home: &Path) -> Vec<Vec<String>> {
     let mut script = String::from("exec 2>&1\n");
     for step in steps {
         // A command that reads from standard input finds it empty.
-        writeln!(script, "{{ {}\n}} < /dev/null; printf '\\n{MARK}%s\\n' $?", step.command).unwrap();
+        writeln!(script, "{{ {}\n}} < /dev/null; printf '\\n{MARK}%s\\n' $?", step.command)
+            .unwrap();
     }
     let program = Path::new(env!("CARGO_BIN_EXE_verify")).parent().unwrap();
     let path = format!("{}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", program.display());
@@ -157,7 +158,8 @@ fn follow(name: &str) {
         }
         if !are_like(&output, &shown) {
             let Step { command, line, .. } = step;
-            writeln!(wrong, "docs/guides/{name}:{line}: $ {command}\n{}\n", output.join("\n")).unwrap();
+            writeln!(wrong, "docs/guides/{name}:{line}: $ {command}\n{}\n", output.join("\n"))
+                .unwrap();
         }
     }
     assert!(wrong.is_empty(), "what comes out is not what is shown:\n\n{wrong}");

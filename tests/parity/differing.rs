@@ -37,7 +37,7 @@ fn the_right_file_is_named() {
         .collect();
     assert_eq!(files.len(), 1);
     assert!(
-        files[0].starts_with("dir/stamp: other contents (27 bytes claimed, ours 27)"),
+        files[0].starts_with("dir/stamp: other contents (27 bytes claimed, 27 in ours)"),
         "{files:?}"
     );
 }

@@ -19,7 +19,6 @@
 mod busybox;
 mod compare;
 mod differing;
-mod flake;
 mod material;
 mod nix;
 mod ours;
