@@ -10,7 +10,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::all::AllArgs;
 use super::attest::AttestArgs;
 use super::gate::GateArgs;
-use super::options::{KeyOptions, OutputOptions, SourceOptions, WorkOptions};
+use super::options::{
+    DerivationOptions, ExpressionOptions, KeyOptions, OutputOptions, SourceOptions, WorkOptions,
+};
 use super::policy::PolicyArgs;
 use super::sbom::SbomArgs;
 use crate::check::sample::Sample;
@@ -105,15 +107,12 @@ pub struct RebuildArgs {
     /// or - for a listing on standard input
     #[arg(value_name = "TARGET", required_unless_present = "files")]
     pub targets: Vec<OsString>,
-    /// A Nix expression to take attributes from; may be repeated
-    #[arg(short = 'f', long = "file", value_name = "FILE", id = "files")]
-    pub files: Vec<PathBuf>,
-    /// An attribute of the --file; may be repeated
-    #[arg(short = 'A', long = "attr", value_name = "ATTR", requires = "files")]
-    pub attributes: Vec<String>,
-    /// Where the .drv files of inputs are found; may be repeated
-    #[arg(long = "drv-dir", value_name = "DIR")]
-    pub drv_dirs: Vec<PathBuf>,
+    /// What Nix is to evaluate.
+    #[command(flatten)]
+    pub expressions: ExpressionOptions,
+    /// Where derivations are.
+    #[command(flatten)]
+    pub derivations: DerivationOptions,
     /// Also everything that the targets build on (rebuild) or refer to (cache)
     #[arg(long, help_heading = "What is judged")]
     pub closure: bool,
@@ -288,15 +287,12 @@ pub struct CacheArgs {
     /// Everything there is
     #[arg(long)]
     pub all: bool,
-    /// A Nix expression to take attributes from; may be repeated
-    #[arg(short = 'f', long = "file", value_name = "FILE", id = "files")]
-    pub files: Vec<PathBuf>,
-    /// An attribute of the --file; may be repeated
-    #[arg(short = 'A', long = "attr", value_name = "ATTR", requires = "files")]
-    pub attributes: Vec<String>,
-    /// Where the .drv files of inputs are found; may be repeated
-    #[arg(long = "drv-dir", value_name = "DIR")]
-    pub drv_dirs: Vec<PathBuf>,
+    /// What Nix is to evaluate.
+    #[command(flatten)]
+    pub expressions: ExpressionOptions,
+    /// Where derivations are.
+    #[command(flatten)]
+    pub derivations: DerivationOptions,
     /// Read the NARs, and the objects of the local store: hash, size, format and references
     #[arg(long, help_heading = "Depth")]
     pub contents: bool,
@@ -432,9 +428,9 @@ pub struct InspectArgs {
     /// The store path the file should be about
     #[arg(long, value_name = "PATH", value_parser = NonEmptyStringValueParser::new())]
     pub store_path: Option<String>,
-    /// Where the .drv files of inputs are found; may be repeated
-    #[arg(long = "drv-dir", value_name = "DIR")]
-    pub drv_dirs: Vec<PathBuf>,
+    /// Where derivations are.
+    #[command(flatten)]
+    pub derivations: DerivationOptions,
     /// Whose signatures count.
     #[command(flatten)]
     pub keys: KeyOptions,

@@ -12,8 +12,6 @@ use crate::check::difference::Context;
 use crate::check::inspect::derivation::Name;
 use crate::check::inspect::narinfo::{Expected, Trust};
 use crate::check::inspect::{against, derivation, lock, nar, narinfo};
-use crate::gather::drv_files::DrvFiles;
-use crate::gather::files::check_directory;
 use crate::gather::input::Input;
 use crate::gather::modulo_inputs;
 use crate::nix::derivation::aterm::MAX_DRV_LEN;
@@ -84,15 +82,9 @@ pub fn run(args: &InspectArgs, environment: &Environment) -> Result<Report, Tool
                 Ok(drv) => drv,
                 Err(done) => return Ok(report::inspect::derivation(*done, &store_dir)),
             };
-            let mut files = DrvFiles::new(store_dir.clone());
-            let named = args.drv_dirs.iter().map(|directory| environment.absolute(directory));
-            for directory in named.clone() {
-                check_directory(&directory).map_err(|error| {
-                    ToolError::failed(format!("use --drv-dir '{}'", directory.display()), error)
-                })?;
-            }
-            for directory in named.chain(path.parent().map(Path::to_owned)) {
-                files.add_directory(&directory);
+            let mut files = args.derivations.open(environment, &store_dir, None)?;
+            if let Some(directory) = path.parent() {
+                files.add_directory(directory);
             }
             let inputs = modulo_inputs::read(&drv, &files)
                 .map_err(|error| ToolError::failed("read the derivations of inputs", error))?;

@@ -3,13 +3,76 @@
 use std::ffi::OsString;
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
+use super::deliver::show;
 use super::time::Timestamp;
 use super::{Environment, ToolError};
 use crate::check::Level;
+use crate::gather::drv_files::DrvFiles;
+use crate::gather::evaluate::Expression;
+use crate::gather::files::check_directory;
+use crate::gather::local_store::LocalStore;
+use crate::nix::store_path::StoreDir;
 use crate::state::StateDir;
+
+/// What an installed Nix is to evaluate.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ExpressionOptions {
+    /// A Nix expression to take attributes from; may be repeated
+    #[arg(short = 'f', long = "file", value_name = "FILE", id = "files")]
+    pub files: Vec<PathBuf>,
+    /// An attribute of the --file; may be repeated
+    #[arg(short = 'A', long = "attr", value_name = "ATTR", requires = "files")]
+    pub attributes: Vec<String>,
+}
+
+impl ExpressionOptions {
+    /// The expressions that are named.
+    pub fn named(&self) -> impl Iterator<Item = Expression> {
+        Expression::of_files(&self.files, &self.attributes)
+    }
+}
+
+/// Where derivations are.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DerivationOptions {
+    /// Where the .drv files of inputs are found; may be repeated
+    #[arg(long = "drv-dir", value_name = "DIR")]
+    pub drv_dirs: Vec<PathBuf>,
+}
+
+impl DerivationOptions {
+    /// Opens the places: the directories that are named, then the local store.
+    ///
+    /// # Errors
+    /// A directory that is not there or cannot be listed.
+    pub fn open<'a>(
+        &self,
+        environment: &Environment,
+        store_dir: &StoreDir,
+        local: Option<&Arc<LocalStore>>,
+    ) -> Result<DrvFiles<'a>, ToolError> {
+        let mut files = DrvFiles::new(store_dir.clone());
+        for directory in self.directories(environment) {
+            check_directory(&directory).map_err(|error| {
+                ToolError::failed(format!("use --drv-dir '{}'", show(&directory)), error)
+            })?;
+            files.add_directory(&directory);
+        }
+        if let Some(local) = local {
+            files.add_local_store(Arc::clone(local));
+        }
+        Ok(files)
+    }
+
+    /// The directories that are named.
+    pub fn directories(&self, environment: &Environment) -> impl Iterator<Item = PathBuf> {
+        self.drv_dirs.iter().map(|directory| environment.absolute(directory))
+    }
+}
 
 /// Where claims and inputs come from, and whose signatures count.
 #[derive(Debug, Clone, Default, Args)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bill::{Bill, Build, Component, Kind, Licence, Reference, Scope};
+use super::bill::{Bill, Build, Component, Kind, Reference, Scope};
 use super::meta::Meta;
 use super::proof::Proofs;
 use super::vendored::Inventory;
@@ -261,31 +261,15 @@ impl Assembly<'_> {
         let store_dir = self.facts.store_dir;
         let store_path = item.path.as_ref().map(|path| store_dir.full(path));
         let object = item.path.as_ref().and_then(|path| self.facts.objects.get(path));
-        let mut component = Component {
-            reference,
-            kind: Kind::Object,
-            name: String::new(),
-            version: None,
-            store_path,
-            output: None,
-            drv_path: None,
-            system: None,
-            nar: object.and_then(|object| object.nar),
-            nar_sha512: object.and_then(|object| object.nar_sha512.clone()),
-            description: None,
-            homepage: None,
-            sources: Vec::new(),
-            patches: Vec::new(),
-            purl: None,
-            cpe: None,
-            licence: Licence::Unknown,
-            supplier: None,
-            known_vulnerabilities: Vec::new(),
-            proofs: Vec::new(),
-            signed_by: object.map(|object| object.signed_by.clone()).unwrap_or_default(),
-            vendored: object.and_then(|object| object.vendored.clone()),
-            unknown: object.map(|object| object.unknown.clone()).unwrap_or_default(),
-        };
+        let mut component = Component::new(reference);
+        component.store_path = store_path;
+        if let Some(object) = object {
+            component.nar = object.nar;
+            component.nar_sha512.clone_from(&object.nar_sha512);
+            component.signed_by.clone_from(&object.signed_by);
+            component.vendored.clone_from(&object.vendored);
+            component.unknown.clone_from(&object.unknown);
+        }
         if self.bill.scope != Scope::Build && object.is_none_or(|one| one.references.is_none()) {
             component.unknown.push(format!(
                 "what {} refers to: nobody who was asked has it",

@@ -144,6 +144,38 @@ pub struct Component {
     pub unknown: Vec<String>,
 }
 
+impl Component {
+    /// A component of which nothing is known yet but its reference.
+    #[must_use]
+    pub fn new(reference: Reference) -> Self {
+        Self {
+            reference,
+            kind: Kind::Object,
+            name: String::new(),
+            version: None,
+            store_path: None,
+            output: None,
+            drv_path: None,
+            system: None,
+            nar: None,
+            nar_sha512: None,
+            description: None,
+            homepage: None,
+            sources: Vec::new(),
+            patches: Vec::new(),
+            purl: None,
+            cpe: None,
+            licence: Licence::Unknown,
+            supplier: None,
+            known_vulnerabilities: Vec::new(),
+            proofs: Vec::new(),
+            signed_by: BTreeSet::new(),
+            vendored: None,
+            unknown: Vec::new(),
+        }
+    }
+}
+
 /// A package URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Purl {

@@ -216,36 +216,18 @@ mod tests {
 
     use super::*;
     use crate::check::Level;
-    use crate::sbom::bill::{Kind, Scope};
+    use crate::sbom::bill::Scope;
 
     const PATH: &str = "/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-a";
     const HASH: &str = "sha256:06arpldzpalbsxhz6rpsvi1x3y92gl23hxls2p7x24jf3md047ka";
 
     fn bill(unknown: &[&str], depended: bool) -> Bill {
         let component = Component {
-            reference: PATH.into(),
-            kind: Kind::Object,
             name: "a".into(),
-            version: None,
             store_path: Some(PATH.into()),
-            output: None,
-            drv_path: None,
-            system: None,
             nar: Some((NarHash::parse(HASH).unwrap(), None)),
-            nar_sha512: None,
-            description: None,
-            homepage: None,
-            sources: Vec::new(),
-            patches: Vec::new(),
-            purl: None,
-            cpe: None,
-            licence: Licence::Unknown,
-            supplier: None,
-            known_vulnerabilities: Vec::new(),
-            proofs: Vec::new(),
-            signed_by: BTreeSet::new(),
-            vendored: None,
             unknown: unknown.iter().map(|&text| text.to_owned()).collect(),
+            ..Component::new(PATH.into())
         };
         let dependencies = depended.then(|| (PATH.to_owned(), BTreeSet::new()));
         Bill {

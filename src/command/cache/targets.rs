@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::super::cli::CacheArgs;
 use super::super::deliver::show;
@@ -12,9 +11,9 @@ use super::super::{Environment, ToolError};
 use crate::check::{Finding, Inconclusive, Reason};
 use crate::gather::cache_survey::{list_directory, list_local, list_realisations};
 use crate::gather::cache_url::Place;
-use crate::gather::drv_files::{DrvFileError, DrvFiles};
+use crate::gather::drv_files::DrvFileError;
 use crate::gather::evaluate::{Evaluator, Expression};
-use crate::gather::files::{Named as Found, check_directory, look_at};
+use crate::gather::files::{Named as Found, look_at};
 use crate::gather::{graph, listing};
 use crate::nix::derivation::{Derivation, Kind};
 use crate::nix::realisation::DrvOutput;
@@ -66,7 +65,8 @@ pub fn read_targets(
     store_dir: &StoreDir,
     progress: &Progress,
 ) -> Result<Targets, ToolError> {
-    let nothing = args.targets.is_empty() && args.files.is_empty() && args.from.is_none();
+    let nothing =
+        args.targets.is_empty() && args.expressions.files.is_empty() && args.from.is_none();
     if nothing && !args.all {
         return Err(ToolError::Usage(
             "nothing to ask about: name a store path, a .drv file or an installable, a listing with --from, or --all"
@@ -79,7 +79,7 @@ pub fn read_targets(
         .iter()
         .map(|word| tell(word, environment, store_dir))
         .collect::<Result<Vec<_>, _>>()?;
-    let expressions = Expression::of_files(&args.files, &args.attributes);
+    let expressions = args.expressions.named();
     named.extend(expressions.map(Named::Expression));
     if let Some(from) = &args.from {
         targets.paths.extend(listed(from, environment, store_dir)?);
@@ -218,17 +218,7 @@ fn read_derivations(
     sources: &Sources,
     store_dir: &StoreDir,
 ) -> Result<(), ToolError> {
-    let mut files = DrvFiles::new(store_dir.clone());
-    for directory in &args.drv_dirs {
-        let directory = environment.absolute(directory);
-        check_directory(&directory).map_err(|error| {
-            ToolError::failed(format!("use --drv-dir '{}'", show(&directory)), error)
-        })?;
-        files.add_directory(&directory);
-    }
-    if let Some(local) = &sources.local {
-        files.add_local_store(Arc::clone(local));
-    }
+    let mut files = args.derivations.open(environment, store_dir, sources.local.as_ref())?;
     let mut read: BTreeMap<StorePath, Derivation> = BTreeMap::new();
     let mut wanted: BTreeMap<StorePath, Wanted> = BTreeMap::new();
     let mut by_path: Vec<(StorePath, Wanted)> = Vec::new();

@@ -16,7 +16,6 @@ use crate::gather::answers::{Answers, CacheAnswer};
 use crate::gather::drv_cache::DrvCache;
 use crate::gather::drv_files::{DrvFileError, DrvFiles};
 use crate::gather::evaluate::{EvaluateError, Evaluator, Expression};
-use crate::gather::files::check_directory;
 use crate::gather::graph::{self, DerivationGraph};
 use crate::nix::derivation::{Derivation, Kind};
 use crate::nix::store_path::{StoreDir, StorePath};
@@ -130,17 +129,8 @@ impl<'a> Reading<'a> {
         named: Vec<Named>,
         evaluations: Evaluations,
     ) -> Result<Targets<'a>, ToolError> {
-        let mut files = DrvFiles::new(self.store_dir.clone());
-        for directory in &self.args.drv_dirs {
-            let directory = self.environment.absolute(directory);
-            check_directory(&directory).map_err(|error| {
-                ToolError::failed(format!("use --drv-dir '{}'", directory.display()), error)
-            })?;
-            files.add_directory(&directory);
-        }
-        if let Some(local) = &self.sources.local {
-            files.add_local_store(std::sync::Arc::clone(local));
-        }
+        let local = self.sources.local.as_ref();
+        let mut files = self.args.derivations.open(self.environment, self.store_dir, local)?;
         files.add_caches(self.caches);
         let mut targets = Targets {
             paths: BTreeSet::new(),
@@ -250,9 +240,8 @@ impl<'a> Reading<'a> {
             })
             .collect();
         drop(phase);
-        let directories = self.args.drv_dirs.iter();
         let directories: Vec<PathBuf> =
-            directories.map(|directory| self.environment.absolute(directory)).collect();
+            self.args.derivations.directories(self.environment).collect();
         let outputs = hinted.iter().map(|(path, ..)| path.clone()).collect();
         let stating = targets.files.stating(&outputs, &directories);
         for (path, hints, makers) in &mut hinted {

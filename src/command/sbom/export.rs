@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use super::super::cli::EXIT_CODES;
 use super::super::deliver::show;
-use super::super::options::{KeyOptions, SourceOptions};
+use super::super::options::{DerivationOptions, ExpressionOptions, KeyOptions, SourceOptions};
 use super::super::product::ProductOptions;
 use super::super::sources::Sources;
 use super::super::time::Timestamp;
@@ -68,15 +68,12 @@ pub struct ExportArgs {
     /// exportReferencesGraph, or flake installables
     #[arg(value_name = "TARGET", required_unless_present = "files")]
     pub targets: Vec<OsString>,
-    /// A Nix expression to take attributes from; may be repeated
-    #[arg(short = 'f', long = "file", value_name = "FILE", id = "files")]
-    pub files: Vec<PathBuf>,
-    /// An attribute of the --file; may be repeated
-    #[arg(short = 'A', long = "attr", value_name = "ATTR", requires = "files")]
-    pub attributes: Vec<String>,
-    /// Where the .drv files of inputs are found; may be repeated
-    #[arg(long = "drv-dir", value_name = "DIR")]
-    pub drv_dirs: Vec<PathBuf>,
+    /// What Nix is to evaluate.
+    #[command(flatten)]
+    pub expressions: ExpressionOptions,
+    /// Where derivations are.
+    #[command(flatten)]
+    pub derivations: DerivationOptions,
     /// What it covers: runtime (what is referred to), linked (also what was
     /// linked against) or build (everything, down to the sources)
     /// [default: build for derivations, else runtime]

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::super::deliver::show;
 use super::super::sources::Sources;
@@ -12,7 +11,7 @@ use super::export::ExportArgs;
 use crate::check::{Finding, Inconclusive, Reason};
 use crate::gather::drv_files::{DrvFileError, DrvFiles};
 use crate::gather::evaluate::{Evaluator, Expression};
-use crate::gather::files::{Named as Found, check_directory, look_at};
+use crate::gather::files::{Named as Found, look_at};
 use crate::gather::graph;
 use crate::gather::{bill, input};
 use crate::nix::closure_listing::Listing;
@@ -55,17 +54,7 @@ pub(super) fn read<'a>(
     sources: &Sources,
     store_dir: &'a StoreDir,
 ) -> Result<Named<'a>, ToolError> {
-    let mut files = DrvFiles::new(store_dir.clone());
-    for directory in &args.drv_dirs {
-        let directory = environment.absolute(directory);
-        check_directory(&directory).map_err(|error| {
-            ToolError::failed(format!("use --drv-dir '{}'", show(&directory)), error)
-        })?;
-        files.add_directory(&directory);
-    }
-    if let Some(local) = &sources.local {
-        files.add_local_store(Arc::clone(local));
-    }
+    let files = args.derivations.open(environment, store_dir, sources.local.as_ref())?;
     let mut reading = Reading {
         args,
         environment,
@@ -82,14 +71,8 @@ pub(super) fn read<'a>(
         let word = reading.tell(word)?;
         reading.add(word)?;
     }
-    for file in &args.files {
-        let attributes: Vec<Option<String>> = match args.attributes.as_slice() {
-            [] => vec![None],
-            some => some.iter().cloned().map(Some).collect(),
-        };
-        for attribute in attributes {
-            reading.add(Word::Expression(Expression::File { file: file.clone(), attribute }))?;
-        }
+    for expression in args.expressions.named() {
+        reading.evaluate(&expression)?;
     }
     Ok(reading.finish())
 }

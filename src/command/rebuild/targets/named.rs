@@ -53,7 +53,7 @@ pub fn read(
         .iter()
         .map(|word| tell(word, environment, store_dir))
         .collect::<Result<Vec<_>, _>>()?;
-    let expressions = Expression::of_files(&args.files, &args.attributes);
+    let expressions = args.expressions.named();
     named.extend(expressions.map(Named::Expression));
     named.sort();
     named.dedup();
