@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::ToolError;
 use super::cli::ExplainArgs;
 use crate::check::registry::RULES;
+use crate::policy::suggest::distance;
 
 /// The page of a rule, or the list of all rules.
 ///
@@ -33,36 +34,9 @@ pub fn run(args: &ExplainArgs) -> Result<String, ToolError> {
     Err(ToolError::Usage(format!("there is no rule '{id}'{hint}")))
 }
 
-/// Single-character changes that make one text of the other (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (line, x) in a.chars().enumerate() {
-        let mut left = line + 1;
-        let mut next = vec![left];
-        for (y, pair) in b.iter().zip(row.windows(2)) {
-            if let [corner, above] = pair {
-                left = (left + 1).min(above + 1).min(corner + usize::from(x != *y));
-                next.push(left);
-            }
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn distances() {
-        for (a, b, wanted) in
-            [("", "", 0), ("abc", "abc", 0), ("kitten", "sitting", 3), ("", "ab", 2), ("ab", "", 2)]
-        {
-            assert_eq!(distance(a, b), wanted, "{a} {b}");
-        }
-    }
 
     #[test]
     fn near_misses_are_suggested() {

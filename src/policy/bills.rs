@@ -43,12 +43,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Outline, Content), Defect> {
 }
 
 /// Which rules judge it: those of what it says that it lists; where it says
-/// nothing, both those for what runs and those for the build.
+/// nothing or several things, both those for what runs and those for the build.
 fn scopes(outline: &Outline) -> Vec<Scope> {
-    let said = outline.properties.iter().find(|(name, _)| name == SCOPE);
-    match said.map(|(_, value)| value.text.as_str()) {
-        Some("runtime" | "linked") => vec![Scope::Runtime],
-        Some("build") => vec![Scope::Build],
+    let mut said = outline.properties.iter().filter(|(name, _)| name == SCOPE);
+    match (said.next().map(|(_, value)| value.text.as_str()), said.next()) {
+        (Some("runtime" | "linked"), None) => vec![Scope::Runtime],
+        (Some("build"), None) => vec![Scope::Build],
         _ => vec![Scope::Runtime, Scope::Build],
     }
 }

@@ -301,7 +301,7 @@ fn one_rule<'p>(
     let mut total = 0_usize;
     for material in &spoken {
         let asked = if rule.check.is_about_all() {
-            together::ask(&rule.check, material, setting)
+            together::ask(&rule.check, rule.scope, material, setting)
         } else {
             ask_each(rule, material, setting, &mut one.outcome.left_out)
         };

@@ -25,7 +25,7 @@ mod reader;
 mod report_things;
 mod reports;
 pub mod subject;
-mod suggest;
+pub mod suggest;
 mod together;
 mod version;
 

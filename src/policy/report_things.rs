@@ -103,10 +103,10 @@ fn inputs(report: &Parts<'_>) -> Result<Things, Defect> {
             (Field::Repo, "repo"),
             (Field::Ref, "ref"),
             (Field::Rev, "rev"),
-            (Field::NarHash, "nar_hash"),
         ] {
             subject.state(field, stated(one, key));
         }
+        subject.state(Field::NarHash, nar_hash(one));
         subject.state(Field::LastModified, moment(one, "last_modified"));
         let signers = one.pointer("/evidence/signed_by").map_or(Fact::Missing, names);
         subject.state(Field::SignedBy, signers);

@@ -12,8 +12,8 @@ pub fn suggest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Stri
 }
 
 /// How many letters have to be put in, left out, changed or swapped with their
-/// neighbour.
-fn distance(a: &str, b: &str) -> usize {
+/// neighbour (the restricted Damerau-Levenshtein distance).
+pub fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();

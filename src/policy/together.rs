@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::Check;
+use super::file::Scope;
 use super::judge::{Answer, Asked, Setting};
 use super::material::Material;
 use super::subject::{Field, Kind, Subject, Unknown};
@@ -11,9 +12,10 @@ use crate::check::lock::config::matches;
 /// Most names that a message lists.
 const MAX_NAMED: usize = 10;
 
-/// Asks a check of a material.
+/// Asks a check of a material that a rule of that scope judges.
 pub(super) fn ask<'m>(
     check: &Check,
+    scope: Scope,
     material: &'m Material,
     setting: &Setting<'_>,
 ) -> Vec<Asked<'m>> {
@@ -32,11 +34,11 @@ pub(super) fn ask<'m>(
     match check {
         Check::ReproducedPercent(percent) => whole(reproduced(material, *percent)),
         Check::MustReproduce(patterns) => must_reproduce(material, patterns),
-        Check::NoRegression => match baseline(material, setting) {
+        Check::NoRegression => match baseline(scope, setting) {
             Ok(before) => regressions(material, before),
             Err(unknown) => whole(Answer::Unknown(unknown)),
         },
-        Check::Drift { added, removed, changed } => whole(match baseline(material, setting) {
+        Check::Drift { added, removed, changed } => whole(match baseline(scope, setting) {
             Ok(before) => drift(material, before, [*added, *removed, *changed]),
             Err(unknown) => Answer::Unknown(unknown),
         }),
@@ -125,11 +127,11 @@ fn must_reproduce<'m>(material: &'m Material, patterns: &[String]) -> Vec<Asked<
 }
 
 /// The one earlier material of the same scope.
-fn baseline<'a>(material: &Material, setting: &Setting<'a>) -> Result<&'a Material, Unknown> {
-    let mut fitting = setting.baselines.iter().filter(|before| {
-        !before.things.is_empty()
-            && material.scopes.iter().all(|scope| before.scopes.contains(scope))
-    });
+fn baseline<'a>(scope: Scope, setting: &Setting<'a>) -> Result<&'a Material, Unknown> {
+    let mut fitting = setting
+        .baselines
+        .iter()
+        .filter(|before| !before.things.is_empty() && before.scopes.contains(&scope));
     let other = |message: &str| Unknown::Other(message.to_owned());
     let first = fitting.next();
     let before =
