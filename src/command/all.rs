@@ -128,7 +128,7 @@ pub fn run(
     let speaks_of_inputs =
         flake.as_deref().is_some_and(|text| String::from_utf8_lossy(text).contains("inputs"));
     if locked.is_some() {
-        run.part("lock", || lock::run(&lock_args(args)?, environment))?;
+        run.part("lock", || lock::run(&lock_args(args)?, environment, progress))?;
     } else if speaks_of_inputs {
         run.parts.push(Part { name: "lock", outcome: Ok(unlocked(args)), file: None });
     } else {

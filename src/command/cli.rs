@@ -56,7 +56,7 @@ pub enum Command {
     Cache(Box<CacheArgs>),
     /// Audit what a flake.lock pins, above all what a change does to it
     Lock(Box<LockArgs>),
-    /// Say what is in software: check bills of materials
+    /// Say what is in software: write, check, compare and draw bills of materials
     Sbom(Box<SbomArgs>),
     /// Judge reports and bills of materials by policies; test policies
     Policy(Box<PolicyArgs>),

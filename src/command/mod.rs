@@ -87,12 +87,14 @@ pub fn main(environment: &Environment) -> ExitCode {
         say(&format!(
             "internal error at {place}: {what}\nThis is a bug in verify; nothing it has said in this run counts. Please report it."
         ));
+        // Released programs do not unwind, and an abort would have no exit code.
+        // What is left behind is what a kill leaves behind (docs/state.md).
+        if cfg!(panic = "abort") {
+            std::process::exit(code(Exit::Trouble).into());
+        }
     }));
     let exit = catch_unwind(AssertUnwindSafe(|| dispatch(environment))).unwrap_or(Exit::Trouble);
-    let exit = if PANICKED.load(Ordering::SeqCst) { Exit::Trouble } else { exit };
-    // Also where the arguments could not be read.
-    let bisecting = environment.arguments.iter().any(|argument| argument == "--bisect");
-    if bisecting { exit.bisect_code() } else { exit.code() }.into()
+    code(if PANICKED.load(Ordering::SeqCst) { Exit::Trouble } else { exit }).into()
 }
 
 fn dispatch(environment: &Environment) -> Exit {

@@ -122,8 +122,8 @@ impl Progress {
 
 fn style(unit: Unit, bounded: bool) -> ProgressStyle {
     let template = match (unit, bounded) {
-        (Unit::Items, true) => "{prefix:<12} [{bar:24}] {pos}/{len} {elapsed} eta {eta} {wide_msg}",
-        (Unit::Items, false) => "{prefix:<12} {spinner} {pos} {elapsed} {wide_msg}",
+        (Unit::Items, true) => "{prefix:<12} [{bar:24}] {pos}/{len} {per_sec} eta {eta} {wide_msg}",
+        (Unit::Items, false) => "{prefix:<12} {spinner} {pos} {per_sec} {elapsed} {wide_msg}",
         (Unit::Bytes, true) => {
             "{prefix:<12} [{bar:24}] {bytes}/{total_bytes} {bytes_per_sec} eta {eta} {wide_msg}"
         }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Every command that can be typed, with those below it, from the help itself.
-fn commands() -> Vec<Vec<String>> {
+pub(super) fn commands() -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut todo: Vec<Vec<String>> = vec![Vec::new()];
     while let Some(above) = todo.pop() {
@@ -23,7 +23,7 @@ fn commands() -> Vec<Vec<String>> {
     found
 }
 
-fn help(command: &[String], flag: &str) -> Ran {
+pub(super) fn help(command: &[String], flag: &str) -> Ran {
     let words: Vec<&str> = command.iter().map(String::as_str).chain([flag]).collect();
     verify(&words)
 }
@@ -42,57 +42,79 @@ fn every_command_has_help_with_examples() {
     }
 }
 
-/// What each option of a help page says: the words up to the next option or
+/// An option as a help page has it.
+pub(super) struct Described {
+    /// Its long name: `--output`.
+    pub(super) flag: String,
+    /// With its short name and its value: `-q, --quiet`, `--output <FILE>`.
+    pub(super) signature: String,
+    /// What it says, on one line.
+    pub(super) words: String,
+}
+
+/// The options of a help page: each with the words up to the next option or
 /// heading.
-fn options(help: &str) -> Vec<(String, String)> {
-    let mut found: Vec<(String, String)> = Vec::new();
+pub(super) fn options(help: &str) -> Vec<Described> {
+    let mut found: Vec<Described> = Vec::new();
     let mut open = false;
     for line in help.lines().take_while(|line| !line.starts_with("Examples:")) {
         let text = line.trim();
-        let (flag, named) = match text.strip_prefix("-q, ").unwrap_or(text) {
-            named if named.starts_with("--") => (named.split([' ', '[']).next().unwrap(), named),
-            _ => ("", text),
+        let named = match text.split_once(", ") {
+            Some((short, named)) if short.len() == 2 && short.starts_with('-') => named,
+            _ => text,
         };
-        if !flag.is_empty() {
-            found.push((flag.to_owned(), named.to_owned()));
+        // Deeper lines go on, whatever they begin with.
+        let begins = line.starts_with("      --") || line.starts_with("  -");
+        if begins && named.starts_with("--") {
+            let (signature, words) = text.split_once("  ").unwrap_or((text, ""));
+            let flag = named.split([' ', '[']).next().unwrap();
+            found.push(Described {
+                flag: flag.to_owned(),
+                signature: signature.to_owned(),
+                words: words.to_owned(),
+            });
             open = true;
-        } else if text.is_empty() || text.starts_with('-') || !line.starts_with("  ") {
+        } else if text.is_empty() || !line.starts_with("  ") {
             open = false;
-        } else if let (true, Some((_, words))) = (open, found.last_mut()) {
-            words.push(' ');
-            words.push_str(text);
+        } else if let (true, Some(last)) = (open, found.last_mut()) {
+            last.words.push(' ');
+            last.words.push_str(text);
         }
     }
-    for (_, words) in &mut found {
-        *words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    for option in &mut found {
+        option.words = option.words.split_whitespace().collect::<Vec<_>>().join(" ");
     }
+    found.retain(|option| !["--help", "--version"].contains(&option.flag.as_str()));
     found
 }
 
 /// Options about what a command itself makes or takes.
-const OF_THEIR_OWN: [&str; 4] = ["--output", "--predicate", "--baseline", "--evidence"];
+pub(super) const OF_THEIR_OWN: [&str; 4] = ["--output", "--predicate", "--baseline", "--evidence"];
+
+/// The words without what a command has by default, which is its own.
+pub(super) fn without_default(words: &str) -> &str {
+    words.split(" [default").next().unwrap()
+}
 
 #[test]
 fn one_option_has_one_meaning_everywhere() {
     let mut meanings: std::collections::BTreeMap<String, String> = Default::default();
     let (mut shared, mut wrong) = (0, Vec::new());
     for command in commands() {
-        for (option, words) in options(&help(&command, "--help").out) {
-            // What a command has by default is its own.
-            let words = words.split(" [default").next().unwrap().to_owned();
-            if OF_THEIR_OWN.contains(&option.as_str()) {
+        for Described { flag, signature, words } in options(&help(&command, "--help").out) {
+            if OF_THEIR_OWN.contains(&flag.as_str()) {
                 continue;
             }
-            match meanings.get(&option) {
+            let said = format!("{signature} {}", without_default(&words));
+            match meanings.get(&flag) {
                 Some(before) => {
-                    if before != &words {
-                        wrong
-                            .push(format!("{option} in {command:?}: {words:?}, before {before:?}"));
+                    if before != &said {
+                        wrong.push(format!("{command:?}: {said:?}, before {before:?}"));
                     }
                     shared += 1;
                 }
                 None => {
-                    meanings.insert(option, words);
+                    meanings.insert(flag, said);
                 }
             }
         }

@@ -12,6 +12,7 @@
 )]
 
 mod clean;
+mod command_line;
 mod doctor;
 mod help;
 mod hostile;

@@ -17,7 +17,9 @@ use crate::gather::git::answer::answer_all;
 use crate::gather::git::mirrors::Mirrors;
 use crate::gather::input;
 use crate::gather::lock_inputs::Base;
+use crate::report::Progress;
 use crate::report::lock::LockReport;
+use crate::report::progress::Unit;
 
 /// Largest file of keys that is read. The keyrings of whole distributions have
 /// some megabytes.
@@ -113,6 +115,7 @@ impl Witnesses {
         base: Option<&Audit<'_>>,
         pairs: Option<&Pairs>,
         signers: &Signers,
+        progress: &Progress,
     ) -> Result<(), ToolError> {
         if self.is_empty() {
             without(report, head);
@@ -121,11 +124,13 @@ impl Witnesses {
         let asked = questions::of(head, base, pairs);
         let all: Vec<_> = asked.iter().map(|(_, question)| question.clone()).collect();
         if let Some(network) = &self.network {
-            network.fetch(&all, &mut self.mirrors)?;
+            network.fetch(&all, &mut self.mirrors, progress)?;
         }
-        let mut answers = answer_all(&all, &self.mirrors, signers);
+        let phase = progress.phase("reading repositories", Unit::Items, None);
+        let mut answers = answer_all(&all, &self.mirrors, signers, &phase);
+        drop(phase);
         if let Some(network) = &self.network {
-            network.archives(&all, &mut answers)?;
+            network.archives(&all, &mut answers, progress)?;
         }
         for ((at, question), evidence) in asked.iter().zip(answers) {
             let Some(input) = head.inputs.get(*at) else { continue };

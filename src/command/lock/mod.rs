@@ -20,8 +20,8 @@ use crate::nix::flake_lock::graph::Graph;
 use crate::nix::flake_lock::{FlakeLock, Reading};
 use crate::nix::flake_secrets::hidden_in_file;
 use crate::nix::json::MAX_LEN;
-use crate::report::Report;
 use crate::report::lock::{BaseShown, LockReport};
+use crate::report::{Progress, Report};
 use evidence::Witnesses;
 use settings::Settings;
 
@@ -33,7 +33,11 @@ const LOCK: &str = "flake.lock";
 /// # Errors
 /// Files that cannot be read, a base that is not there, a configuration that
 /// makes no sense.
-pub fn run(args: &LockArgs, environment: &Environment) -> Result<Report, ToolError> {
+pub fn run(
+    args: &LockArgs,
+    environment: &Environment,
+    progress: &Progress,
+) -> Result<Report, ToolError> {
     let named = lock_path(args.path.as_deref(), environment);
     let name = show(&named);
     let path = environment.absolute(&named);
@@ -122,7 +126,7 @@ pub fn run(args: &LockArgs, environment: &Environment) -> Result<Report, ToolErr
     report.asked += answered;
     report.answered += answered;
     report.not_run.extend(not_run);
-    witnesses.ask(&mut report, &head, base_audit.as_ref(), pairs.as_ref(), &signers)?;
+    witnesses.ask(&mut report, &head, base_audit.as_ref(), pairs.as_ref(), &signers, progress)?;
     report.suppressed =
         suppress::apply(&settings.config, config_source.as_ref(), now, &mut report.findings);
     Ok(report.finish(&head, base_audit.as_ref(), pairs.as_ref()))

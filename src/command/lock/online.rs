@@ -17,6 +17,8 @@ use crate::gather::git::online::{Online, fetch_all};
 use crate::gather::git::server::ServerLimits;
 use crate::gather::http::HttpClient;
 use crate::gather::lock_archives::{ArchiveError, Archives};
+use crate::report::Progress;
+use crate::report::progress::Unit;
 use crate::state::StateDir;
 
 /// What requests are made with, and where what comes is kept.
@@ -55,10 +57,12 @@ impl Network {
         &self,
         questions: &[PinQuestion],
         mirrors: &mut Mirrors,
+        progress: &Progress,
     ) -> Result<(), ToolError> {
         let Self { http, netrc, state, limits, jobs } = self;
         let online = Online { http, netrc, state, limits };
-        let fetched = fetch_all(questions, online, *jobs)
+        let phase = progress.phase("fetching repositories", Unit::Items, None);
+        let fetched = fetch_all(questions, online, *jobs, &phase)
             .map_err(|error| ToolError::failed("keep what git servers give", error))?;
         let mut fresh = Vec::new();
         for (name, came) in fetched {
@@ -83,6 +87,7 @@ impl Network {
         &self,
         questions: &[PinQuestion],
         answers: &mut [PinEvidence],
+        progress: &Progress,
     ) -> Result<(), ToolError> {
         let archives = Archives { http: &self.http, netrc: &self.netrc, state: &self.state };
         let failed =
@@ -91,6 +96,8 @@ impl Network {
             .num_threads(self.jobs)
             .build()
             .map_err(|error| ToolError::failed("start threads", error))?;
+        let phase =
+            progress.phase("fetching archives", Unit::Items, u64::try_from(questions.len()).ok());
         pool.install(|| {
             questions.par_iter().zip(answers).try_for_each(|(question, evidence)| {
                 evidence.served = archives.answer(question)?;
@@ -105,6 +112,7 @@ impl Network {
                     let detail = format!("inputs of the type '{kind}' are not asked");
                     evidence.exists = Answer::unknown(Reason::Unsupported, detail);
                 }
+                phase.advance(1);
                 Ok(())
             })
         })

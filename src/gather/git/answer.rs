@@ -18,6 +18,7 @@ use crate::check::signers::Signers;
 use crate::nix::git::commit::Commit;
 use crate::nix::git::date::utc;
 use crate::nix::git::{ObjectId, RepositoryName};
+use crate::report::progress::Phase;
 
 /// Largest commit or tag read, in bytes; messages of some have a megabyte.
 pub const MAX_COMMIT: u64 = 16 << 20;
@@ -31,8 +32,15 @@ pub fn answer_all(
     questions: &[PinQuestion],
     mirrors: &Mirrors,
     signers: &Signers,
+    phase: &Phase,
 ) -> Vec<PinEvidence> {
-    questions.iter().map(|question| answer(question, mirrors, signers)).collect()
+    phase.grow(u64::try_from(questions.len()).unwrap_or(u64::MAX));
+    let one = |question| {
+        let evidence = answer(question, mirrors, signers);
+        phase.advance(1);
+        evidence
+    };
+    questions.iter().map(one).collect()
 }
 
 /// Answers one question. Signatures are looked at if a key is known or a

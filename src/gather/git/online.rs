@@ -26,6 +26,7 @@ use crate::gather::credentials::Netrc;
 use crate::gather::http::HttpClient;
 use crate::nix::git::protocol::RemoteReference;
 use crate::nix::git::{ObjectId, RepositoryName};
+use crate::report::progress::Phase;
 use crate::state::{StateDir, StateError, atomic, remove::remove_tree, size_of};
 
 /// A mirror larger than this is made anew: what was fetched for old locks is
@@ -78,7 +79,8 @@ struct Wanted {
     bases: BTreeSet<ObjectId>,
 }
 
-/// Fetches what the questions need, from `jobs` repositories at a time.
+/// Fetches what the questions need, from `jobs` repositories at a time; `phase`
+/// counts repositories.
 ///
 /// # Errors
 /// Our own failures only.
@@ -86,6 +88,7 @@ pub fn fetch_all(
     questions: &[PinQuestion],
     online: Online<'_>,
     jobs: usize,
+    phase: &Phase,
 ) -> Result<Vec<Answered>, OnlineError> {
     let mut wanted: BTreeMap<RepositoryName, Wanted> = BTreeMap::new();
     for question in questions {
@@ -104,13 +107,16 @@ pub fn fetch_all(
         }
     }
     let todo: Vec<(RepositoryName, Wanted)> = wanted.into_iter().collect();
+    phase.grow(u64::try_from(todo.len()).unwrap_or(u64::MAX));
     let done = Mutex::new(Vec::new());
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..jobs.clamp(1, todo.len().max(1)) {
             scope.spawn(|| {
                 while let Some((name, wanted)) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    phase.message(&name.to_string());
                     let came = one(name, wanted, online);
+                    phase.advance(1);
                     let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     done.push(came.map(|came| (name.clone(), came)));
                 }
