@@ -75,7 +75,10 @@ static PANICKED: AtomicBool = AtomicBool::new(false);
 /// Runs what the arguments ask for.
 #[must_use]
 pub fn main(environment: &Environment) -> ExitCode {
-    std::panic::set_hook(Box::new(|panic| {
+    // Also where the arguments could not be read.
+    let bisecting = environment.arguments.iter().any(|argument| argument == "--bisect");
+    let code = move |exit: Exit| if bisecting { exit.bisect_code() } else { exit.code() };
+    std::panic::set_hook(Box::new(move |panic| {
         PANICKED.store(true, Ordering::SeqCst);
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let payload = panic.payload();
@@ -133,7 +136,9 @@ fn dispatch(environment: &Environment) -> Exit {
         Command::Inspect(args) => {
             finish(&args.output, environment, |_| inspect::run(args, environment))
         }
-        Command::Lock(args) => finish(&args.output, environment, |_| lock::run(args, environment)),
+        Command::Lock(args) => {
+            finish(&args.output, environment, |progress| lock::run(args, environment, progress))
+        }
         Command::Sbom(args) => sbom::dispatch(args, environment),
         Command::Policy(args) => policy::dispatch(args, environment),
         Command::Explain(args) => match explain::run(args) {
