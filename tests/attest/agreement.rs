@@ -69,7 +69,7 @@ fn run(scene: &Scene, keys: &[SecretKey], more: &[&str]) -> (i32, Value) {
     arguments.extend(more);
     let ran = scene.verify(&arguments);
     let report = ran.json();
-    super::schema::validate(&report);
+    super::schema::check(&report, "the report");
     (ran.code, report)
 }
 

@@ -109,7 +109,7 @@ fn all(scene: &Scene, more: &[&str]) -> (i32, Value) {
     let output = command.output().unwrap();
     let report: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
-    super::schema::validate(&report);
+    super::schema::check(&report, "the report");
     (output.status.code().unwrap(), report)
 }
 
@@ -128,7 +128,7 @@ fn a_real_flake_has_one_verdict() {
         assert_eq!(status(&report, part), "pass", "{report:#}");
         let kept: Value =
             serde_json::from_str(&scene.read(&format!("reports/{part}.json"))).unwrap();
-        super::schema::validate(&kept);
+        super::schema::check(&kept, "the report");
         assert_eq!(kept["command"], part);
         assert_eq!(kept["verdict"]["result"], "pass");
     }

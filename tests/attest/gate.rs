@@ -49,7 +49,7 @@ fn gate(scene: &Scene, target: &str, more: &[&str]) -> (i32, Value) {
         return (2, Value::Null);
     }
     let report = ran.json();
-    super::schema::validate(&report);
+    super::schema::check(&report, "the report");
     assert_eq!(report["facts"]["decision"]["activate"], ran.code == 0, "{report:#}");
     (ran.code, report)
 }

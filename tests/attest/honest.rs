@@ -36,7 +36,7 @@ fn failures_are_attested_like_successes() {
     assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.err);
     assert!(ran.err.contains("ci-1") && ran.err.contains("PASS"), "{}", ran.err);
     let made: Value = serde_json::from_str(&scene.read("made.json")).unwrap();
-    super::schema::validate(&made);
+    super::schema::check(&made, "the report");
     // On standard output it is the same.
     let again = scene.verify(&["attest", "make", "rebuild.json", "--key", "ci.secret", "--quiet"]);
     assert_eq!(again.out, scene.read("a.jsonl"));

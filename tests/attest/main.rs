@@ -18,6 +18,6 @@ mod gate;
 mod honest;
 mod others;
 mod scene;
-#[path = "../closure/schema.rs"]
+#[path = "../support/report_schema.rs"]
 mod schema;
 mod tampering;

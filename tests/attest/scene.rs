@@ -122,7 +122,7 @@ impl Scene {
         arguments.extend(more);
         let ran = self.verify(&arguments);
         let report = ran.json();
-        super::schema::validate(&report);
+        super::schema::check(&report, "the report");
         (ran.code, report)
     }
 }

@@ -14,7 +14,7 @@ fn a_machine_that_can_rebuild_is_told_so() {
     let place = tempfile::tempdir().unwrap();
     let state = place.path().to_str().unwrap();
     let (code, found) = report(&["doctor", "--offline", "--state-dir", state]);
-    schema::check(&found, "doctor");
+    report_schema::check(&found, "doctor");
     assert_eq!(code, 0, "{found}");
     for part in ["platform", "canary", "state directory", "keys"] {
         assert_eq!(health(&found, part), "works", "{part}");

@@ -18,11 +18,16 @@ mod help;
 mod hostile;
 mod inspect;
 mod output;
+#[path = "../support/program.rs"]
+mod program;
+#[path = "../support/report_schema.rs"]
+mod report_schema;
 mod schema;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
+use program::Ran;
 use serde_json::Value;
 
 /// Where the fixtures are; commands run there.
@@ -32,40 +37,11 @@ fn fixtures() -> PathBuf {
 
 /// The binary with nothing in its environment.
 fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_verify"));
-    command.args(arguments).env_clear().current_dir(fixtures()).stdin(Stdio::null());
-    command
-}
-
-/// What a run left.
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    fn of(mut command: Command) -> Self {
-        let Output { status, stdout, stderr } = command.output().unwrap();
-        Self {
-            code: status.code().unwrap(),
-            out: String::from_utf8(stdout).unwrap(),
-            err: String::from_utf8(stderr).unwrap(),
-        }
-    }
-
-    /// Both streams, for failure messages.
-    fn all(&self) -> String {
-        format!("exit {}\n--- out\n{}--- err\n{}", self.code, self.out, self.err)
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.all()))
-    }
+    program::command(&fixtures(), arguments)
 }
 
 fn verify(arguments: &[&str]) -> Ran {
-    Ran::of(command(arguments))
+    program::verify(&fixtures(), arguments)
 }
 
 /// A run with its report as JSON.

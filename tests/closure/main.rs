@@ -21,4 +21,5 @@ mod planning;
 mod planted;
 mod sampling;
 mod scene;
+#[path = "../support/report_schema.rs"]
 mod schema;

@@ -12,7 +12,7 @@ use super::schema;
 
 /// The state of each derivation to build, by name.
 fn states(outcome: &Outcome) -> Vec<String> {
-    schema::validate(&outcome.report);
+    schema::check(&outcome.report, "the report");
     let subjects = outcome.report["subjects"].as_array().unwrap().iter();
     let said = subjects.map(|subject| {
         let id = subject["id"].as_str().unwrap();
@@ -123,7 +123,7 @@ fn a_real_package_set_is_planned() {
             .unwrap();
         let took = began.elapsed();
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-        schema::validate(&report);
+        schema::check(&report, "the report");
         let plan = &report["facts"]["plan"];
         let counts =
             ["builds", "inputs", "lacking"].map(|list| plan[list].as_array().unwrap().len());

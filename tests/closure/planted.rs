@@ -84,7 +84,7 @@ fn the_right_node_is_blamed_and_nothing_above_it() {
     let output = verify(&["--format", "json", "--reproducible", "--graph", &text(&picture)]);
     let report: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
-    schema::validate(&report);
+    schema::check(&report, "the report");
     assert_eq!(output.status.code(), Some(1), "{:#}", report["coverage"]);
 
     // Whom the verdicts blame.

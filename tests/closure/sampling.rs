@@ -30,7 +30,7 @@ fn a_sample_is_the_same_again_and_says_what_it_is_worth() {
     let made = chain(&mut scene, &[]);
     let target = &made[19];
     let one = scene.rebuild(&[target], &["--sample", "5", "--seed", "a"]);
-    super::schema::validate(&one.report);
+    super::schema::check(&one.report, "the report");
     assert_eq!(one.code, 0, "{:#}", one.report);
     assert_eq!(one.report["subjects"].as_array().unwrap().len(), 5);
     assert_eq!(drawn(&one.report).len(), 5);

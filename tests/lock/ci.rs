@@ -26,19 +26,10 @@ fn project(pair: &str) -> tempfile::TempDir {
 fn script(shell: &str, text: &str, place: &Path, variables: &[(&str, &str)]) -> Ran {
     let binary = Path::new(env!("CARGO_BIN_EXE_verify")).parent().unwrap();
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
-    let output = Command::new(shell)
-        .args(["-e", "-c", text])
-        .current_dir(place)
-        .env_clear()
-        .env("PATH", path)
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap();
-    Ran {
-        code: output.status.code().unwrap(),
-        out: output.stdout,
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
+    let mut command = Command::new(shell);
+    command.args(["-e", "-c", text]).current_dir(place).env_clear();
+    command.env("PATH", path).envs(variables.iter().copied());
+    Ran::of(command)
 }
 
 fn file(name: &str) -> String {
@@ -63,7 +54,7 @@ fn the_steps_of_the_action_gate_annotate_and_summarise() {
         ];
         let ran = script("bash", &step, place.path(), &variables);
         assert_eq!((ran.code, ran.err.as_str()), (code, ""), "{pair}");
-        let annotations = String::from_utf8(ran.out).unwrap();
+        let annotations = ran.out;
         let bad = annotations.starts_with("::error file=flake.lock,line=");
         assert_eq!(bad, code == 1, "{annotations}");
         let summary = std::fs::read_to_string(summary).unwrap();

@@ -69,7 +69,7 @@ fn a_clone_refutes_it_and_proves_the_genuine_one() {
         let all = [&["lock", "--format", "json"], &arguments[..]].concat();
         let ran = verify(place.path(), &all);
         assert_eq!(ran.err, "");
-        let report: Value = serde_json::from_slice(&ran.out).unwrap();
+        let report = ran.json();
         (ran.code, report)
     };
     let (code, report) = run(&upstream.lock(&upstream.rev, FOREIGN));
@@ -135,7 +135,7 @@ fn required_signers_without_a_clone_are_open() {
     .unwrap();
     let now = format!("@{}", upstream.date);
     let ran = verify(place.path(), &["lock", "--now", &now, "--format", "json"]);
-    let report: Value = serde_json::from_slice(&ran.out).unwrap();
+    let report = ran.json();
     assert_eq!(ran.code, 3, "{report:#}");
     assert_eq!(report["coverage"]["inconclusive"][0]["check"], "missing-signer");
 }

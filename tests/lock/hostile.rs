@@ -3,8 +3,8 @@
 use super::*;
 
 /// Whether a byte may stand in an output.
-fn is_clean(out: &[u8]) -> bool {
-    out.iter().all(|byte| *byte == b'\n' || (*byte >= 0x20 && *byte != 0x7f))
+fn is_clean(out: &str) -> bool {
+    out.bytes().all(|byte| byte == b'\n' || (byte >= 0x20 && byte != 0x7f))
 }
 
 /// Audits bytes in every format; the exit codes must agree.

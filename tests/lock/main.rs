@@ -19,12 +19,15 @@ mod forged;
 mod gather_support;
 mod hostile;
 mod online;
+#[path = "../support/program.rs"]
+mod program;
 mod real;
 mod rules;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use program::{Ran, verify};
 use serde_json::Value;
 
 /// The day the tests take as today.
@@ -35,35 +38,12 @@ fn locks() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/locks")
 }
 
-/// What a run left.
-struct Ran {
-    code: i32,
-    out: Vec<u8>,
-    err: String,
-}
-
-/// The binary with nothing in its environment.
-fn verify(directory: &Path, arguments: &[&str]) -> Ran {
-    let output = Command::new(env!("CARGO_BIN_EXE_verify"))
-        .args(arguments)
-        .env_clear()
-        .current_dir(directory)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    Ran {
-        code: output.status.code().unwrap(),
-        out: output.stdout,
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
 /// An audit as JSON: the exit code and the report.
 fn audit(directory: &Path, arguments: &[&str]) -> (i32, Value) {
     let all = [&["lock", "--now", NOW, "--format", "json"], arguments].concat();
     let ran = verify(directory, &all);
     assert_eq!(ran.err, "", "{arguments:?}");
-    (ran.code, serde_json::from_slice(&ran.out).unwrap())
+    (ran.code, ran.json())
 }
 
 /// An audit of a text.

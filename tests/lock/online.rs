@@ -162,7 +162,7 @@ impl World {
         arguments.extend(more);
         let ran = verify(self.place.path(), &arguments);
         assert_eq!(ran.err, "");
-        (ran.code, serde_json::from_slice(&ran.out).unwrap())
+        (ran.code, ran.json())
     }
 }
 
@@ -370,7 +370,7 @@ fn only_named_private_hosts_and_only_https_are_asked() {
     };
     // The address is not a public one, and nobody said that it may be asked.
     let ran = run(&["--online", "--ca-file", "ca.pem", "--state-dir", "state"]);
-    let report: Value = serde_json::from_slice(&ran.out).unwrap();
+    let report = ran.json();
     assert_eq!(ran.code, 3, "{report:#}");
     assert_eq!(open(&report), ["rev-not-found unreachable"]);
     assert!(details(&report).contains("loopback"), "{report:#}");
@@ -378,7 +378,7 @@ fn only_named_private_hosts_and_only_https_are_asked() {
     // A certificate that nobody trusts.
     let host = world.host();
     let ran = run(&["--online", "--state-dir", "state", "--private-host", &host]);
-    assert_eq!(ran.code, 3, "{}", String::from_utf8_lossy(&ran.out));
+    assert_eq!(ran.code, 3, "{}", ran.all());
     assert!(world.server.seen().is_empty());
     assert_eq!(run(&["--online", "--offline"]).code, 2);
     assert_eq!(run(&["--online", "--state-dir", "state", "--private-host", "a/b"]).code, 2);

@@ -6,8 +6,8 @@ use super::*;
 fn every_policy_has_cases_and_all_come_out_as_they_say() {
     let place = policies();
     let ran = verify(&place, &["policy", "test", ".", "--format", "json", "--fail-on", "note"]);
-    let report: Value = serde_json::from_slice(&ran.out).unwrap();
-    check_schema(&report);
+    let report = ran.json();
+    check(&report, "a test of policies");
     assert_eq!(ran.code, 0, "{report:#}");
     let tested: Vec<&str> = report["facts"]["policies"]
         .as_array()
@@ -218,7 +218,7 @@ fn text_from_input_reaches_no_terminal_raw() {
         let arguments = ["policy", "check", "--policy", "p.toml", "bill.json", "--format", format];
         let ran = verify(place.path(), &arguments);
         assert_eq!(ran.code, 1, "{format}: {}", ran.err);
-        let text = String::from_utf8(ran.out).unwrap();
+        let text = ran.out;
         assert!(text.contains("script"), "{format}");
         assert!(!text.contains(['\u{1b}', '\u{202e}']), "{format}: {text}");
     }
