@@ -4,18 +4,6 @@
 //! Needs `nix` and `nix-store`, 2.4 or later. Where they are missing the tests
 //! say so and do nothing, unless `CI` is set: then they fail.
 
-#![allow(
-    clippy::as_conversions,
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stderr,
-    clippy::unwrap_used,
-    missing_docs,
-    reason = "tests state what they expect and may stop at the first surprise"
-)]
-
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;

@@ -4,17 +4,6 @@
 //!
 //! Needs Nix on the path; without it the tests say so and pass, except in CI.
 
-#![allow(
-    clippy::disallowed_methods,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stderr,
-    clippy::unwrap_used,
-    missing_docs,
-    reason = "tests state what they expect and may stop at the first surprise"
-)]
-
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::PathBuf;
