@@ -3,9 +3,12 @@
 //! Follows `src/libfetchers/`: `git.cc`, `github.cc`, `tarball.cc`, `path.cc`,
 //! `indirect.cc`, `mercurial.cc`.
 
+mod archive;
+
 use super::flake_lock::{Attr, Attribute, Attributes};
 use super::flake_secrets::brief;
 use super::json::Span;
+use archive::{archive_is_one, parameters};
 
 /// Attributes that every scheme takes.
 const EVERYWHERE: [&str; 3] = ["type", "dir", "narHash"];
@@ -63,14 +66,6 @@ pub fn is_known(kind: &str, attribute: &str) -> bool {
     EVERYWHERE.contains(&attribute)
         || known_attributes(kind).is_none_or(|known| known.contains(&attribute))
 }
-
-/// Hosts that send to another of the same owner: all that 22,792 lock files
-/// had. From, to.
-const REDIRECTS: [(&str, &str); 3] = [
-    ("flakehub.com", "api.flakehub.com"),
-    ("channels.nixos.org", "releases.nixos.org"),
-    ("nixos.org", "releases.nixos.org"),
-];
 
 /// A reference: `locked` or `original` of a node.
 #[derive(Debug, Clone, Copy)]
@@ -409,44 +404,26 @@ impl<'l> FlakeRef<'l> {
         // On the big forges letter case is no difference.
         let forge = matches!(host.as_str(), "github.com" | "gitlab.com" | "codeberg.org");
         let same_path = path == other_path || (forge && path.eq_ignore_ascii_case(&other_path));
-        if scheme != other_scheme || host != other_host || !same_path {
-            Comparison::Differs("url")
-        } else {
-            Comparison::Same
+        let parameters = |of: Self| of.url().map(parameters).unwrap_or_default();
+        if scheme != other_scheme
+            || host != other_host
+            || !same_path
+            || parameters(self) != parameters(locked)
+        {
+            return Comparison::Differs("url");
         }
+        // Their contents are part of the tree.
+        let other = ["submodules", "lfs"]
+            .into_iter()
+            .find(|name| self.kind() == "git" && self.switch(name) != locked.switch(name));
+        other.map_or(Comparison::Same, Comparison::Differs)
     }
 
     fn compare_archive(self, locked: Self) -> Comparison {
         let (Some(asked), Some(got)) = (self.url(), locked.url()) else {
             return Comparison::Open;
         };
-        let (from, to) = (asked.host.to_ascii_lowercase(), got.host.to_ascii_lowercase());
-        if from != to && !REDIRECTS.contains(&(from.as_str(), to.as_str())) {
-            return Comparison::Differs("url");
-        }
-        // A secure address that was answered from an insecure one.
-        if asked.scheme == "https" && got.scheme != "https" {
-            return Comparison::Differs("url");
-        }
-        if asked.path == got.path {
-            return Comparison::Same;
-        }
-        // Where the path names an owner and a repository, they stay.
-        let names_owner =
-            matches!(from.as_str(), "flakehub.com" | "github.com" | "gitlab.com" | "codeberg.org")
-                || asked.segments().nth(2) == Some("archive");
-        let Some((owner, repo)) = self.owner_and_repo().filter(|_| names_owner) else {
-            return Comparison::Same;
-        };
-        let parts: Vec<&str> = got.segments().collect();
-        let stays = parts.windows(2).any(|pair| match pair {
-            [a, b] => {
-                let b = b.strip_suffix(".git").unwrap_or(b);
-                a.eq_ignore_ascii_case(owner) && b.eq_ignore_ascii_case(repo)
-            }
-            _ => false,
-        });
-        if stays { Comparison::Same } else { Comparison::Differs("url") }
+        if archive_is_one(asked, got) { Comparison::Same } else { Comparison::Differs("url") }
     }
 }
 
@@ -472,115 +449,4 @@ pub fn short_rev(rev: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn attributes(text: &str) -> Attributes {
-        text.split_whitespace()
-            .map(|pair| {
-                let (name, value) = pair.split_once('=').unwrap();
-                let attr = Attr {
-                    key: Span::default(),
-                    span: Span::default(),
-                    value: Attribute::Text(value.to_owned()),
-                };
-                (name.to_owned(), attr)
-            })
-            .collect()
-    }
-
-    fn compare(original: &str, locked: &str) -> Comparison {
-        FlakeRef(&attributes(original)).compare(FlakeRef(&attributes(locked)))
-    }
-
-    #[test]
-    fn one_place_is_known_by_several_names() {
-        for (original, locked) in [
-            ("type=github owner=NixOS repo=nixpkgs", "type=github owner=nixos repo=Nixpkgs rev=1"),
-            ("type=github owner=a repo=b host=GitHub.com", "type=github owner=a repo=b"),
-            ("type=git url=https://h/a.git", "type=git url=https://H/a/"),
-            ("type=git url=ssh://git@h/a", "type=git url=ssh://h/a"),
-            ("type=git url=https://github.com/A/b", "type=git url=https://github.com/a/B.git"),
-            (
-                "type=tarball url=https://flakehub.com/f/NixOS/nixpkgs/0.1.tar.gz",
-                "type=tarball url=https://api.flakehub.com/f/pinned/NixOS/nixpkgs/0.1.1/x/source.tar.gz",
-            ),
-            (
-                "type=tarball url=https://channels.nixos.org/nixos-unstable/nixexprs.tar.xz",
-                "type=tarball url=https://releases.nixos.org/nixos/unstable/x/nixexprs.tar.xz",
-            ),
-            (
-                "type=tarball url=https://git.clan.lol/clan/core/archive/main.tar.gz",
-                "type=tarball url=https://git.clan.lol/api/v1/repos/clan/core/archive/x.tar.gz",
-            ),
-            ("type=path path=./a", "type=path path=a/"),
-        ] {
-            assert_eq!(compare(original, locked), Comparison::Same, "{original} {locked}");
-        }
-        assert_eq!(compare("type=indirect id=nixpkgs", "type=github owner=x"), Comparison::Open);
-    }
-
-    #[test]
-    fn another_place_is_seen() {
-        for (original, locked, what) in [
-            ("type=github owner=a repo=b", "type=github owner=c repo=b", "owner"),
-            ("type=github owner=a repo=b", "type=github owner=a repo=c", "repo"),
-            ("type=github owner=a repo=b", "type=github owner=a repo=b host=evil", "host"),
-            ("type=github owner=a repo=b", "type=gitlab owner=a repo=b", "type"),
-            ("type=github owner=a repo=b", "type=git url=file:///home/me/b", "type"),
-            ("type=github owner=a repo=b dir=x", "type=github owner=a repo=b", "dir"),
-            ("type=git url=https://h/a", "type=git url=http://h/a", "url"),
-            ("type=git url=https://h/a", "type=git url=https://h/A", "url"),
-            ("type=tarball url=https://h/a.tar", "type=tarball url=https://g/a.tar", "url"),
-            ("type=tarball url=https://h/a.tar", "type=tarball url=http://h/a.tar", "url"),
-            (
-                "type=tarball url=https://flakehub.com/f/NixOS/nixpkgs/0.1.tar.gz",
-                "type=tarball url=https://api.flakehub.com/f/pinned/evil/nixpkgs/0.1.1/x/source.tar.gz",
-                "url",
-            ),
-            (
-                "type=tarball url=https://github.com/a/b/archive/main.tar.gz",
-                "type=tarball url=https://github.com/c/b/archive/main.tar.gz",
-                "url",
-            ),
-            ("type=path path=./a", "type=path path=./b", "path"),
-        ] {
-            assert_eq!(compare(original, locked), Comparison::Differs(what), "{original} {locked}");
-        }
-    }
-
-    #[test]
-    fn references_are_shown_as_nix_writes_them() {
-        for (text, shown) in [
-            ("type=github owner=a repo=b ref=main rev=1", "github:a/b/main"),
-            ("type=github owner=a repo=b host=h dir=d", "github:a/b?host=h&dir=d"),
-            ("type=git url=https://u:p@h/a ref=x", "git+https://***@h/a?ref=x"),
-            ("type=git url=git+ssh://h/a", "git+ssh://h/a"),
-            ("type=tarball url=https://h/a.tgz", "https://h/a.tgz"),
-            ("type=indirect id=nixpkgs ref=x", "flake:nixpkgs/x"),
-            ("type=path path=../..", "path:../.."),
-        ] {
-            assert_eq!(FlakeRef(&attributes(text)).show(), shown);
-        }
-    }
-
-    #[test]
-    fn owners_and_hosts_are_read() {
-        for (text, host, owner) in [
-            ("type=sourcehut owner=~a repo=b", Some("git.sr.ht"), Some(("~a", "b"))),
-            ("type=git url=https://u@H:8443/a/b.git", Some("h"), Some(("a", "b"))),
-            ("type=git url=git@host:a/b", Some("host"), None),
-            ("type=path path=/x", None, None),
-            (
-                "type=tarball url=https://flakehub.com/f/A/b/1.tar.gz",
-                Some("flakehub.com"),
-                Some(("A", "b")),
-            ),
-        ] {
-            let attributes = attributes(text);
-            let reference = FlakeRef(&attributes);
-            assert_eq!(reference.host().as_deref(), host, "{text}");
-            assert_eq!(reference.owner_and_repo(), owner.or(reference.owner_and_repo()), "{text}");
-        }
-    }
-}
+mod tests;

@@ -21,6 +21,7 @@ mod hostile;
 mod online;
 #[path = "../support/program.rs"]
 mod program;
+mod public;
 mod real;
 mod rules;
 

@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use nix_verify::nix::derivation::Derivation;
 use nix_verify::nix::derivation::graph_text::{exported, graph_json, graph_text};
 use nix_verify::nix::derivation::options::Options;
 use nix_verify::nix::derivation::placeholder::{Rewrites, output_placeholder};
-use nix_verify::nix::derivation::Derivation;
 use nix_verify::nix::structured_attrs::StructuredAttrs;
 
 use super::oracle::*;

@@ -8,8 +8,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use nix_verify::nix::derivation::graph_text::GraphNode;
 use nix_verify::nix::derivation::Derivation;
+use nix_verify::nix::derivation::graph_text::GraphNode;
 use nix_verify::nix::hash::NarHash;
 use nix_verify::nix::store_path::{StoreDir, StorePath};
 

@@ -1,12 +1,21 @@
 //! A lock under audit, as the rules see it.
 
+use std::collections::{BTreeMap, HashMap};
+
+use rayon::prelude::*;
+
 use super::config::Config;
+use super::identity::Identity;
 use super::well_known::Tables;
 use crate::check::{Finding, Location, Rule, Source, Span};
 use crate::nix::flake_lock::graph::{Graph, show_name};
 use crate::nix::flake_lock::{FlakeLock, LockNode};
 use crate::nix::flake_ref::FlakeRef;
 use crate::nix::hash::{Hash, HashAlgorithm, HashError, NarHash};
+
+/// Inputs from which on they are shared out among processors; for fewer it
+/// takes longer to start threads than to look at them.
+pub const MANY: usize = 4_096;
 
 /// A lock with everything that rules look at.
 #[derive(Debug)]
@@ -45,6 +54,8 @@ pub struct Input<'a> {
     pub original: FlakeRef<'a>,
     /// Its `narHash`, decoded.
     pub nar_hash: Option<Result<NarHash, HashError>>,
+    /// The repository that it is locked to.
+    pub identity: Option<Identity>,
 }
 
 impl<'a> Audit<'a> {
@@ -60,32 +71,52 @@ impl<'a> Audit<'a> {
     ) -> Self {
         let unreached = (0..graph.nodes.len())
             .filter(|at| graph.nodes.get(*at).is_some_and(|node| node.depth.is_none()));
-        let inputs = graph
-            .order
-            .iter()
-            .copied()
-            .chain(unreached)
-            .filter(|at| *at != graph.root)
-            .filter_map(|at| {
-                let found = graph.nodes.get(at)?;
-                let locked = FlakeRef(&found.node.locked);
-                Some(Input {
-                    at,
-                    path: graph.shown(at),
-                    depth: found.depth,
-                    node: found.node,
-                    locked,
-                    original: FlakeRef(&found.node.original),
-                    nar_hash: locked.text("narHash").map(decode),
-                })
+        let places: Vec<usize> =
+            graph.order.iter().copied().chain(unreached).filter(|at| *at != graph.root).collect();
+        let input = |at: &usize| {
+            let found = graph.nodes.get(*at)?;
+            let locked = FlakeRef(&found.node.locked);
+            Some(Input {
+                at: *at,
+                path: graph.shown(*at),
+                depth: found.depth,
+                node: found.node,
+                locked,
+                original: FlakeRef(&found.node.original),
+                nar_hash: locked.text("narHash").map(decode),
+                identity: Identity::of(locked),
             })
-            .collect();
+        };
+        let inputs = if places.len() < MANY {
+            places.iter().filter_map(input).collect()
+        } else {
+            places.par_iter().filter_map(input).collect()
+        };
         Self { lock, graph, source, inputs, now, config, tables }
     }
 
     /// The inputs that the root reaches: those that Nix reads.
     pub fn reached(&self) -> impl Iterator<Item = &Input<'a>> {
         self.inputs.iter().filter(|input| input.depth.is_some())
+    }
+
+    /// The inputs that the root reaches and that have the same key, where
+    /// there are more than one; the groups and their inputs in the order of
+    /// [`Audit::inputs`].
+    pub fn groups<'s, K: std::hash::Hash + Eq>(
+        &'s self,
+        key: impl Fn(&'s Input<'a>) -> Option<K>,
+    ) -> impl Iterator<Item = Vec<&'s Input<'a>>> {
+        let mut firsts: HashMap<K, (usize, &Input<'a>)> = HashMap::new();
+        let mut groups: BTreeMap<usize, Vec<&Input<'a>>> = BTreeMap::new();
+        for (at, input) in self.reached().enumerate() {
+            let Some(key) = key(input) else { continue };
+            let (first, other) = *firsts.entry(key).or_insert((at, input));
+            if first != at {
+                groups.entry(first).or_insert_with(|| vec![other]).push(input);
+            }
+        }
+        groups.into_values()
     }
 
     /// A node's path by its key, or the key itself.

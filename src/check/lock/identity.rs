@@ -3,7 +3,7 @@
 use crate::nix::flake_ref::FlakeRef;
 
 /// A repository or address, in one notation.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity(String);
 
 impl Identity {

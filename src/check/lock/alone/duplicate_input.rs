@@ -1,9 +1,8 @@
 //! Is one repository there more than once?
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use crate::check::lock::audit::{Audit, Input};
-use crate::check::lock::identity::Identity;
+use crate::check::lock::audit::Audit;
 use crate::check::{Finding, Level, Rule};
 
 /// One repository, locked more than once.
@@ -18,13 +17,7 @@ pub static RULE: Rule = Rule {
 const MAX_NAMED: usize = 6;
 
 pub(super) fn check(audit: &Audit<'_>, found: &mut Vec<Finding>) {
-    let mut by_source: BTreeMap<Identity, Vec<&Input<'_>>> = BTreeMap::new();
-    for input in audit.reached() {
-        if let Some(identity) = Identity::of(input.locked) {
-            by_source.entry(identity).or_default().push(input);
-        }
-    }
-    for inputs in by_source.values() {
+    for inputs in audit.groups(|input| input.identity.as_ref()) {
         let [first, second, ..] = inputs.as_slice() else { continue };
         let revs: BTreeSet<Option<&str>> =
             inputs.iter().map(|one| one.locked.rev().or(one.locked.text("narHash"))).collect();

@@ -27,8 +27,13 @@ pub mod tarball_rev_mismatch;
 pub mod unknown_attribute;
 pub mod unlocked_input;
 
-use super::audit::{Audit, Input};
+use rayon::prelude::*;
+
+use super::audit::{Audit, Input, MANY};
 use crate::check::{Finding, Rule};
+
+/// Inputs that one thread looks at in a row.
+const CHUNK: usize = 1_024;
 
 /// A rule over one input.
 type InputCheck = fn(&Input<'_>, &Audit<'_>, &mut Vec<Finding>);
@@ -107,21 +112,40 @@ pub static RULES: [&Rule; 30] = [
 
 /// Applies every rule; the number of answers comes back.
 pub fn check(audit: &Audit<'_>, found: &mut Vec<Finding>) -> u64 {
+    let each = |inputs: &[Input<'_>]| {
+        let (mut answered, mut found) = (0, Vec::new());
+        for input in inputs {
+            answered += check_input(input, audit, &mut found);
+        }
+        (answered, found)
+    };
     let mut answered = 0;
-    for input in &audit.inputs {
-        if input.depth.is_none() {
-            // Nix never reads it, but everybody can.
-            credentials_in_url::check(input, audit, found);
-            answered += 1;
-            continue;
-        }
-        for check in INPUT_CHECKS.iter().chain(&MORE_INPUT_CHECKS) {
-            check(input, audit, found);
-            answered += 1;
-        }
+    let parts = if audit.inputs.len() < MANY {
+        vec![each(&audit.inputs)]
+    } else {
+        audit.inputs.par_chunks(CHUNK).map(each).collect()
+    };
+    for (more, findings) in parts {
+        answered += more;
+        found.extend(findings);
     }
     for check in &LOCK_CHECKS {
         check(audit, found);
+        answered += 1;
+    }
+    answered
+}
+
+/// Applies every rule over one input.
+fn check_input(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) -> u64 {
+    if input.depth.is_none() {
+        // Nix never reads it, but everybody can.
+        credentials_in_url::check(input, audit, found);
+        return 1;
+    }
+    let mut answered = 0;
+    for check in INPUT_CHECKS.iter().chain(&MORE_INPUT_CHECKS) {
+        check(input, audit, found);
         answered += 1;
     }
     answered

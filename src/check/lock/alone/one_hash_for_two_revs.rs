@@ -1,12 +1,8 @@
 //! Does one content stand for two revisions?
 
-use std::collections::BTreeMap;
-
 use crate::check::lock::audit::{Audit, Input};
-use crate::check::lock::identity::Identity;
 use crate::check::{Finding, Level, Rule};
 use crate::nix::flake_ref::short_rev;
-use crate::nix::hash::NarHash;
 
 /// Two revisions, one hash.
 pub static RULE: Rule = Rule {
@@ -16,14 +12,9 @@ pub static RULE: Rule = Rule {
     remedy: "harmless if both commits hold the same files; if the dates are equal too, a revision was probably edited by hand: lock the input again",
 };
 
-pub(super) fn check(audit: &Audit<'_>, found: &mut Vec<Finding>) {
-    let mut by_hash: BTreeMap<(Identity, NarHash), Vec<&Input<'_>>> = BTreeMap::new();
-    for input in audit.reached() {
-        if let (Some(identity), Some(hash)) = (Identity::of(input.locked), input.good_nar_hash()) {
-            by_hash.entry((identity, *hash)).or_default().push(input);
-        }
-    }
-    for inputs in by_hash.values() {
+pub(super) fn check<'a>(audit: &'a Audit<'_>, found: &mut Vec<Finding>) {
+    let key = |input: &'a Input<'_>| Some((input.identity.as_ref()?, input.good_nar_hash()?));
+    for inputs in audit.groups(key) {
         let Some(first) = inputs.iter().find(|one| one.locked.rev().is_some()) else { continue };
         let rev = |one: &Input<'_>| one.locked.rev().map(str::to_ascii_lowercase);
         let Some(other) = inputs.iter().find(|one| rev(one).is_some() && rev(one) != rev(first))

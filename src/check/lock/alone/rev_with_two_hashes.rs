@@ -1,9 +1,8 @@
 //! Has one revision one content and one date?
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use crate::check::lock::audit::{Audit, Input};
-use crate::check::lock::identity::Identity;
 use crate::check::{Finding, Level, Rule};
 use crate::nix::flake_ref::short_rev;
 use crate::nix::time::Timestamp;
@@ -24,14 +23,10 @@ pub static DATES: Rule = Rule {
     remedy: "a commit has one date: lock the input with the wrong one again",
 };
 
-pub(super) fn check(audit: &Audit<'_>, found: &mut Vec<Finding>) {
-    let mut by_rev: BTreeMap<(Identity, String), Vec<&Input<'_>>> = BTreeMap::new();
-    for input in audit.reached() {
-        if let (Some(identity), Some(rev)) = (Identity::of(input.locked), input.locked.rev()) {
-            by_rev.entry((identity, rev.to_ascii_lowercase())).or_default().push(input);
-        }
-    }
-    for ((_, rev), inputs) in by_rev {
+pub(super) fn check<'a>(audit: &'a Audit<'_>, found: &mut Vec<Finding>) {
+    let key = |input: &'a Input<'_>| Some((input.identity.as_ref()?, lower(input.locked.rev()?)));
+    for inputs in audit.groups(key) {
+        let Some(rev) = inputs.first().and_then(|one| one.locked.rev()) else { continue };
         let first_with = |has: &dyn Fn(&Input<'_>) -> bool| inputs.iter().position(|one| has(one));
         if let Some(first) = first_with(&|one| one.good_nar_hash().is_some()) {
             let Some(first) = inputs.get(first) else { continue };
@@ -45,7 +40,7 @@ pub(super) fn check(audit: &Audit<'_>, found: &mut Vec<Finding>) {
                 let message = format!(
                     "{} at {} has another narHash here than as {}",
                     other.locked.show(),
-                    short_rev(&rev),
+                    short_rev(rev),
                     first.path
                 );
                 found.push(
@@ -70,7 +65,7 @@ pub(super) fn check(audit: &Audit<'_>, found: &mut Vec<Finding>) {
                 let message = format!(
                     "{} at {} is of {} here and of {} as {}",
                     other.locked.show(),
-                    short_rev(&rev),
+                    short_rev(rev),
                     date(other),
                     date(first),
                     first.path
@@ -78,6 +73,14 @@ pub(super) fn check(audit: &Audit<'_>, found: &mut Vec<Finding>) {
                 found.push(both(audit, other, first, "lastModified", &DATES, message));
             }
         }
+    }
+}
+
+fn lower(rev: &str) -> Cow<'_, str> {
+    if rev.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(rev.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(rev)
     }
 }
 

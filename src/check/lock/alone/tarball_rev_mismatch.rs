@@ -20,11 +20,16 @@ pub(super) fn check(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Findin
     let (Some(url), Some(rev)) = (input.locked.text("url"), input.locked.text("rev")) else {
         return;
     };
-    let mut named = revs_in(url).filter(|part| part.len() == rev.len()).peekable();
-    let Some(first) = named.peek().copied() else { return };
-    if named.any(|part| part.eq_ignore_ascii_case(rev)) {
-        return;
-    }
+    // The path and the parameters each for itself, so that a true revision in
+    // one does not vouch for a false one in the other.
+    let (path, parameters) = url.split_once('?').unwrap_or((url, ""));
+    let other = |part: &'_ str| {
+        let named: Vec<String> =
+            revs_in(part).filter(|one| one.len() == rev.len()).map(str::to_owned).collect();
+        let right = named.iter().any(|one| one.eq_ignore_ascii_case(rev));
+        named.into_iter().next().filter(|_| !right)
+    };
+    let Some(first) = other(path).or_else(|| other(parameters)) else { return };
     let message = format!("the address is that of revision {first}, the lock says {}", brief(rev));
     let place = audit.source.beside(
         audit.source.labelled(input.locked_span("rev"), "the lock's revision"),

@@ -21,12 +21,10 @@ pub static UNKNOWN_TYPE: Rule = Rule {
     remedy: "lock the input again with a current Nix",
 };
 
-/// A revision that stands for no commit.
-const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
-
 pub(super) fn check(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) {
     let locked = input.locked;
-    let has_rev = locked.rev().is_some_and(|rev| rev != NO_COMMIT && !rev.is_empty());
+    // Zeros, of either length, stand for no commit.
+    let has_rev = locked.rev().is_some_and(|rev| !rev.bytes().all(|byte| byte == b'0'));
     let has_hash = locked.text("narHash").is_some();
     let lacks = match locked.kind() {
         "github" | "gitlab" | "sourcehut" | "git" | "hg" if !has_rev => "a revision",

@@ -2,7 +2,6 @@
 
 use super::Both;
 use crate::check::lock::audit::Input;
-use crate::check::lock::identity::Identity;
 use crate::check::{Finding, Level, Rule};
 use crate::nix::flake_ref::short_rev;
 
@@ -22,8 +21,7 @@ pub(super) fn check(
 ) {
     let (Some(from), Some(to)) = (old.locked.rev(), new.locked.rev()) else { return };
     let (Some(before), Some(now)) = (old.good_nar_hash(), new.good_nar_hash()) else { return };
-    let place = |of: &Input<'_>| Identity::of(of.locked);
-    if !from.eq_ignore_ascii_case(to) || before == now || place(old) != place(new) {
+    if !from.eq_ignore_ascii_case(to) || before == now || old.identity != new.identity {
         return;
     }
     let message = format!(
