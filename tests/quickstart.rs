@@ -145,6 +145,10 @@ fn the_readme_shows_the_real_output() {
         .output()
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
+    // Store paths are not broken.
+    for line in said.lines().filter(|line| !line.contains("/nix/store/")) {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
     let mut lines = said.lines();
     for line in shown.lines().filter(|line| line.trim() != "\u{2026}") {
         // Columns are as wide as what else they hold.

@@ -8,6 +8,7 @@ pub static MALFORMED_ATTESTATION: Rule = Rule {
     level: Level::Error,
     summary: "a file is no attestation, or a signed statement contradicts itself",
     remedy: "get the file again from who made it; do not rely on anything in it",
+    page: page!("malformed-attestation"),
 };
 
 /// A signature under a trusted name does not verify.
@@ -16,6 +17,7 @@ pub static FORGED_ATTESTATION: Rule = Rule {
     level: Level::Error,
     summary: "an attestation's signature in a trusted key's name is bad",
     remedy: "do not rely on it; check that the trusted key is the published one, and ask its owner",
+    page: page!("forged-attestation"),
 };
 
 /// Trusted statements contradict each other.
@@ -24,6 +26,7 @@ pub static ATTESTATIONS_DISAGREE: Rule = Rule {
     level: Level::Error,
     summary: "trusted statements about one store object contradict each other",
     remedy: "build it again and compare; until the cause is known treat the object as unverified",
+    page: page!("attestations-disagree"),
 };
 
 /// A trusted statement says that it failed.
@@ -32,6 +35,7 @@ pub static ATTESTED_FAILURE: Rule = Rule {
     level: Level::Error,
     summary: "a trusted statement says that a check of this failed",
     remedy: "read the report behind the statement; do not use the object until the cause is known",
+    page: page!("attested-failure"),
 };
 
 /// What is attested is something else than what is asked about.
@@ -40,6 +44,7 @@ pub static ATTESTED_OTHERWISE: Rule = Rule {
     level: Level::Error,
     summary: "trusted statements attest another content than the one asked about",
     remedy: "do not use the object: what is at hand is not what was built and attested",
+    page: page!("attested-otherwise"),
 };
 
 /// Evidence is about something else than what is to be activated.
@@ -48,6 +53,7 @@ pub static FOREIGN_EVIDENCE: Rule = Rule {
     level: Level::Error,
     summary: "evidence is about something else than what is to be activated",
     remedy: "give the report or bill of materials of this very target, made again if the target has changed",
+    page: page!("foreign-evidence"),
 };
 
 /// All of them.

@@ -33,6 +33,7 @@ pub static REGRESSION: Rule = Rule {
     level: Level::Error,
     summary: "what held in the baseline fails now",
     remedy: "look at what changed between the two runs; make a new baseline only when the cause is known",
+    page: page!("regression"),
 };
 
 /// Why a file is no baseline.
@@ -344,9 +345,9 @@ mod tests {
     use crate::check::{Coverage, Inconclusive, Reason, Subject};
 
     static DIFFERS: Rule =
-        Rule { id: "output-differs", level: Level::Error, summary: "", remedy: "" };
+        Rule { id: "output-differs", level: Level::Error, summary: "", remedy: "", page: "" };
     static BAD: Rule =
-        Rule { id: "forged-signature", level: Level::Error, summary: "", remedy: "" };
+        Rule { id: "forged-signature", level: Level::Error, summary: "", remedy: "", page: "" };
 
     const A: &str = "/nix/store/00000000000000000000000000000000-a";
     const MOVED: &str = "/nix/store/11111111111111111111111111111111-a";
@@ -470,7 +471,7 @@ mod tests {
     #[test]
     fn what_the_baseline_does_not_say_is_not_known() {
         static FOREIGN: Rule =
-            Rule { id: "foreign-narinfo", level: Level::Error, summary: "", remedy: "" };
+            Rule { id: "foreign-narinfo", level: Level::Error, summary: "", remedy: "", page: "" };
         let open = |check: &str, reason| Inconclusive {
             subject: A.to_owned(),
             check: check.to_owned(),

@@ -13,6 +13,7 @@ pub static MACHINE_LACKS: Rule = Rule {
     level: Level::Error,
     summary: "this machine lacks something without which verify cannot do its work",
     remedy: "follow what the finding says, and run 'verify doctor' again",
+    page: page!("machine-lacks"),
 };
 
 /// Something that works, but not as well as it could.
@@ -21,6 +22,7 @@ pub static MACHINE_LIMITED: Rule = Rule {
     level: Level::Warning,
     summary: "this machine does something less well than it could",
     remedy: "nothing has to be done; the finding says what would make it better",
+    page: page!("machine-limited"),
 };
 
 /// How one part of the machine is.

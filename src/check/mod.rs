@@ -4,6 +4,13 @@
 //! [`Finding`], or **inconclusive** with a [`Reason`] from a closed list.
 //! What was asked for and could not be checked is inconclusive, never a pass.
 
+/// The page of a rule, by the rule's id.
+macro_rules! page {
+    ($id:literal) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/checks/", $id, ".md"))
+    };
+}
+
 pub mod attest;
 pub mod baseline;
 pub mod cache;

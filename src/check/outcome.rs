@@ -44,6 +44,8 @@ pub struct Rule {
     pub summary: &'static str,
     /// What somebody who sees it should do.
     pub remedy: &'static str,
+    /// The page that explains it, in Markdown (`docs/checks/<id>.md`).
+    pub page: &'static str,
 }
 
 /// One labelled value that supports a finding.
@@ -316,7 +318,7 @@ impl Examination {
 mod tests {
     use super::*;
 
-    static RULE: Rule = Rule { id: "r", level: Level::Warning, summary: "", remedy: "" };
+    static RULE: Rule = Rule { id: "r", level: Level::Warning, summary: "", remedy: "", page: "" };
 
     fn examination(asked: u64, answered: u64, findings: Vec<Finding>) -> Examination {
         Examination {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::ToolError;
 use super::cli::ExplainArgs;
-use crate::check::registry::RULES;
+use crate::check::registry::{self, RULES};
 use crate::policy::suggest::distance;
 
 /// The page of a rule, or the list of all rules.
@@ -13,18 +13,18 @@ use crate::policy::suggest::distance;
 /// An id that no rule has.
 pub fn run(args: &ExplainArgs) -> Result<String, ToolError> {
     let Some(id) = &args.rule else {
-        let width = RULES.iter().map(|entry| entry.rule.id.len()).max().unwrap_or(0);
+        let width = RULES.iter().map(|rule| rule.id.len()).max().unwrap_or(0);
         let mut list = String::new();
-        for entry in RULES {
+        for rule in RULES.iter() {
             // Writing to a String cannot fail.
-            let _ = writeln!(list, "{:width$}  {}", entry.rule.id, entry.rule.summary);
+            let _ = writeln!(list, "{:width$}  {}", rule.id, rule.summary);
         }
         return Ok(list);
     };
-    if let Some(entry) = RULES.iter().find(|entry| entry.rule.id == id) {
-        return Ok(entry.page.to_owned());
+    if let Some(rule) = registry::rule(id) {
+        return Ok(rule.page.to_owned());
     }
-    let near = RULES.iter().map(|entry| entry.rule.id).min_by_key(|known| distance(known, id));
+    let near = RULES.iter().map(|rule| rule.id).min_by_key(|known| distance(known, id));
     let hint = match near {
         Some(near) if distance(near, id) <= id.chars().count() / 2 => {
             format!("; did you mean '{near}'?")

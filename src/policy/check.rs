@@ -274,7 +274,7 @@ pub fn read(table: &Table<'_>, scope: Scope) -> Result<(Kind, Check), Mistake> {
         }
         "forbidden-findings" => {
             let rules = texts()?;
-            let known = || RULES.iter().map(|entry| entry.rule.id);
+            let known = || RULES.iter().map(|rule| rule.id);
             if let Some(rule) = rules.iter().find(|rule| !known().any(|one| one == *rule)) {
                 let near = super::suggest::suggest(rule, known());
                 return Err(Mistake::new(offset, format!("no command has a rule '{rule}'{near}")));

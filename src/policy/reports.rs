@@ -16,7 +16,7 @@ use super::file::Scope;
 use super::material::{Content, Defect, MAX_DEFECTS};
 use super::report_things as things;
 use super::subject::{self, Fact, Field, Kind, Subject};
-use crate::check::registry::RULES;
+use crate::check::registry;
 use crate::check::{Level, Verdict};
 
 /// What reports of this format call themselves.
@@ -290,13 +290,12 @@ fn rule_defect(finding: &Value, at: usize, ours: bool) -> Option<Defect> {
     let text = |key: &str| finding.get(key).and_then(Value::as_str).unwrap_or_default();
     let rule = text("rule");
     let pointer = format!("/findings/{at}/rule");
-    match RULES.iter().find(|entry| entry.rule.id == rule) {
+    match registry::rule(rule) {
         None => {
             Some(Defect::contradictory(pointer, format!("there is no rule '{rule}' known here")))
         }
-        Some(entry)
-            if ours
-                && (text("summary"), text("remedy")) != (entry.rule.summary, entry.rule.remedy) =>
+        Some(known)
+            if ours && (text("summary"), text("remedy")) != (known.summary, known.remedy) =>
         {
             let message = format!("the finding's words are not those of the rule '{rule}'");
             Some(Defect::contradictory(pointer, message))

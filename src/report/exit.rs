@@ -74,7 +74,7 @@ mod tests {
     use crate::check::{Coverage, Examination, Finding, Inconclusive, Reason, Rule};
     use crate::report::Trouble;
 
-    static RULE: Rule = Rule { id: "r", level: Level::Error, summary: "", remedy: "" };
+    static RULE: Rule = Rule { id: "r", level: Level::Error, summary: "", remedy: "", page: "" };
 
     fn report(fails: bool, open: bool, trouble: bool) -> Report {
         let mut coverage = Coverage { asked: 1, answered: 1, ..Coverage::default() };

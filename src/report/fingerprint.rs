@@ -43,7 +43,7 @@ mod tests {
     use super::*;
     use crate::check::{Level, Rule, Source, Span};
 
-    static RULE: Rule = Rule { id: "r", level: Level::Error, summary: "", remedy: "" };
+    static RULE: Rule = Rule { id: "r", level: Level::Error, summary: "", remedy: "", page: "" };
 
     #[test]
     fn lines_do_not_matter_and_everybody_differs() {

@@ -148,7 +148,9 @@ impl Page {
             self.lines.push(String::new());
         }
         if !title.is_empty() {
-            self.lines.push(self.look.bold(&printable(title)));
+            for line in wrap(&printable(title), self.look.width) {
+                self.lines.push(self.look.bold(&line));
+            }
         }
     }
 

@@ -10,7 +10,6 @@ use serde_json::{Map, Value, json};
 
 use super::text::{printable, uri};
 use super::{Exit, Manner, Report, fingerprint, json};
-use crate::check::registry::RULES;
 use crate::check::{Finding, Level, Location, Rule};
 
 /// Where the format's schema is.
@@ -65,13 +64,12 @@ fn descriptor(command: &str, rule: &'static Rule) -> Value {
         Level::Warning => "5.0",
         Level::Note => "2.0",
     };
-    let page = RULES.iter().find(|entry| entry.rule.id == rule.id).map(|entry| entry.page);
     let mut descriptor = json!({
         "id": format!("{command}/{}", rule.id),
         "name": rule.id,
         "shortDescription": { "text": rule.summary },
         "fullDescription": { "text": format!("{}. What to do: {}", rule.summary, rule.remedy) },
-        "help": { "text": rule.remedy, "markdown": page.unwrap_or(rule.remedy) },
+        "help": { "text": rule.remedy, "markdown": rule.page },
         "defaultConfiguration": { "level": rule.level.name() },
         "properties": { "security-severity": severity, "tags": ["security", "supply-chain"] },
     });

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use nix_verify::check::registry::RULES;
+use nix_verify::check::registry::{RULES, rule};
 use nix_verify::check::{Level, Verdict};
 use nix_verify::policy::advisories::Advisories;
 use nix_verify::policy::cases::cases;
@@ -123,7 +123,7 @@ fn of_this_version(bytes: &[u8]) -> Vec<u8> {
     }
     root["tool"]["version"] = env!("CARGO_PKG_VERSION").into();
     for finding in root["findings"].as_array_mut().unwrap() {
-        let rule = RULES.iter().find(|entry| entry.rule.id == finding["rule"]).unwrap().rule;
+        let rule = rule(finding["rule"].as_str().unwrap()).unwrap();
         finding["summary"] = rule.summary.into();
         finding["remedy"] = rule.remedy.into();
     }
@@ -211,7 +211,7 @@ fn damage(bytes: &[u8], class: &str, random: &mut fastrand::Rng) -> Option<(Vec<
             let new = if random.bool() {
                 misspell(&rule, random)
             } else {
-                RULES[random.usize(..RULES.len())].rule.id.to_owned()
+                RULES[random.usize(..RULES.len())].id.to_owned()
             };
             if new == rule {
                 return None;

@@ -9,6 +9,7 @@ pub static CLAIMS_CONFLICT: Rule = Rule {
     level: Level::Error,
     summary: "trusted keys have signed different contents for one store path",
     remedy: "find out which of the builds is right before you use the path; verify rebuild can tell",
+    page: page!("claims-conflict"),
 };
 
 /// A claim without a trusted signature differs from a trusted one.
@@ -17,6 +18,7 @@ pub static UNTRUSTED_CLAIM_DIFFERS: Rule = Rule {
     level: Level::Warning,
     summary: "a cache claims other content than others do, without a trusted signature",
     remedy: "do not install the path from that cache; ask its operator where its build came from",
+    page: page!("untrusted-claim-differs"),
 };
 
 /// The local store claims other content than a trusted signature covers.
@@ -25,6 +27,7 @@ pub static LOCAL_STORE_DIFFERS: Rule = Rule {
     level: Level::Error,
     summary: "the local store holds other content than a trusted key has signed",
     remedy: "if you did not build it yourself, replace it (nix store repair) and find out how it got there",
+    page: page!("local-store-differs"),
 };
 
 /// The bytes in the local store are not what its database says.
@@ -33,6 +36,7 @@ pub static MODIFIED_PATH: Rule = Rule {
     level: Level::Error,
     summary: "an object in the local store is not what its database says",
     remedy: "replace it (nix store repair) and check the disk; it was changed after it was installed",
+    page: page!("modified-path"),
 };
 
 /// The database knows an object that is not there.
@@ -41,6 +45,7 @@ pub static MISSING_PATH: Rule = Rule {
     level: Level::Error,
     summary: "the local store's database has a path whose object is gone",
     remedy: "fetch it again (nix store repair); something other than Nix has deleted it",
+    page: page!("missing-path"),
 };
 
 /// An object is there that the database does not know.
@@ -49,6 +54,7 @@ pub static UNREGISTERED_PATH: Rule = Rule {
     level: Level::Warning,
     summary: "the local store holds an object that its database does not know",
     remedy: "collect garbage (nix store gc); if it comes back, find out who writes into the store",
+    page: page!("unregistered-path"),
 };
 
 /// An entry of the local store's database that makes no sense.
@@ -57,6 +63,7 @@ pub static MALFORMED_REGISTRATION: Rule = Rule {
     level: Level::Error,
     summary: "an entry in the database of the local store makes no sense",
     remedy: "check the disk and restore the database from a backup, or fetch the path anew",
+    page: page!("malformed-registration"),
 };
 
 /// A narinfo without its NAR.
@@ -65,6 +72,7 @@ pub static MISSING_NAR: Rule = Rule {
     level: Level::Error,
     summary: "a cache has the narinfo of a path but not its NAR",
     remedy: "upload the path again or delete the narinfo; the path cannot be installed from there",
+    page: page!("missing-nar"),
 };
 
 /// FileHash or FileSize is wrong although the NAR is right.
@@ -73,6 +81,7 @@ pub static FILE_MISMATCH: Rule = Rule {
     level: Level::Warning,
     summary: "the packed file is not what the unsigned FileHash or FileSize says",
     remedy: "have the cache write the narinfo anew; the NAR inside is what was signed",
+    page: page!("file-mismatch"),
 };
 
 /// References in the bytes are others than claimed.
@@ -81,6 +90,7 @@ pub static REFERENCES_MISMATCH: Rule = Rule {
     level: Level::Warning,
     summary: "the references in the bytes are not those that are claimed",
     remedy: "rebuild the path: an undeclared reference may be deleted while it is needed",
+    page: page!("references-mismatch"),
 };
 
 /// A narinfo gives a field twice.
@@ -89,6 +99,7 @@ pub static DOUBLED_FIELD: Rule = Rule {
     level: Level::Error,
     summary: "a narinfo gives a field or reference twice, so that it can be read in two ways",
     remedy: "have the cache write the narinfo anew; it was not used",
+    page: page!("doubled-field"),
 };
 
 /// Fields of a narinfo contradict each other.
@@ -97,6 +108,7 @@ pub static CONFLICTING_FIELDS: Rule = Rule {
     level: Level::Warning,
     summary: "unsigned fields of a narinfo contradict each other",
     remedy: "have the cache write the narinfo anew; other clients may not be able to unpack the path",
+    page: page!("conflicting-fields"),
 };
 
 /// A cache or narinfo of another store directory.
@@ -105,6 +117,7 @@ pub static FOREIGN_STORE_DIRECTORY: Rule = Rule {
     level: Level::Error,
     summary: "a cache or narinfo belongs to another store directory",
     remedy: "take that cache out of your configuration: its paths can never be used here",
+    page: page!("foreign-store-directory"),
 };
 
 /// A cache answers otherwise when it is asked again.
@@ -113,6 +126,7 @@ pub static CHANGING_ANSWER: Rule = Rule {
     level: Level::Error,
     summary: "a cache gave two different answers to one question",
     remedy: "find out whether the path was replaced just now or servers behind one name disagree",
+    page: page!("changing-answer"),
 };
 
 /// Fewer operators than asked for attest a path.
@@ -121,6 +135,7 @@ pub static TOO_FEW_OPERATORS: Rule = Rule {
     level: Level::Error,
     summary: "fewer operators attest the content of a path than --min-agree asks for",
     remedy: "ask more caches, rebuild the path yourself (verify rebuild), or lower --min-agree",
+    page: page!("too-few-operators"),
 };
 
 /// A reference that no source has.
@@ -129,6 +144,7 @@ pub static CLOSURE_HOLE: Rule = Rule {
     level: Level::Warning,
     summary: "a path refers to another one that no source has",
     remedy: "add the cache that has it, or have the path built and uploaded again",
+    page: page!("closure-hole"),
 };
 
 /// Realisations of one output differ.
@@ -137,6 +153,7 @@ pub static REALISATIONS_DISAGREE: Rule = Rule {
     level: Level::Error,
     summary: "realisations of one output name different store paths",
     remedy: "the build is not reproducible, or somebody lies: rebuild it (verify rebuild)",
+    page: page!("realisations-disagree"),
 };
 
 /// All rules of this command that no other command has.

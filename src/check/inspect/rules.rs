@@ -9,6 +9,7 @@ pub static MALFORMED_NAR: Rule = Rule {
     level: Level::Error,
     summary: "a NAR breaks the format",
     remedy: "do not unpack it; fetch it again, and report it to whoever serves it if it stays so",
+    page: page!("malformed-nar"),
 };
 
 /// Two NARs that should be equal and are not.
@@ -17,6 +18,7 @@ pub static NARS_DIFFER: Rule = Rule {
     level: Level::Error,
     summary: "two NARs are not equal",
     remedy: "look at what differs; a cause that is named is a guess",
+    page: page!("nars-differ"),
 };
 
 /// A URL that leads out of the cache.
@@ -25,6 +27,7 @@ pub static URL_OUTSIDE_CACHE: Rule = Rule {
     level: Level::Error,
     summary: "a narinfo sends its reader to a place outside the cache",
     remedy: "do not follow it; ask the cache's operator why it is there",
+    page: page!("url-outside-cache"),
 };
 
 /// A content address that does not give the store path.
@@ -33,6 +36,7 @@ pub static WRONG_CONTENT_ADDRESS: Rule = Rule {
     level: Level::Error,
     summary: "a narinfo's content address does not give its store path",
     remedy: "treat the path as not content-addressed; ask the cache's operator why it says so",
+    page: page!("wrong-content-address"),
 };
 
 /// An attribute of a derivation that Nix does not understand.
@@ -41,6 +45,7 @@ pub static BAD_ATTRIBUTE: Rule = Rule {
     level: Level::Warning,
     summary: "a derivation has an attribute that Nix cannot understand; building it fails",
     remedy: "mend the expression it comes from",
+    page: page!("bad-attribute"),
 };
 
 /// A lock file that breaks the format.
@@ -49,6 +54,7 @@ pub static MALFORMED_LOCK: Rule = Rule {
     level: Level::Error,
     summary: "a flake.lock breaks the format",
     remedy: "restore it from version control, or lock the flake again",
+    page: page!("malformed-lock"),
 };
 
 /// A key that stands twice in a lock file.
@@ -57,6 +63,7 @@ pub static DUPLICATE_KEY: Rule = Rule {
     level: Level::Error,
     summary: "an object in a flake.lock names a key twice, so it can be read in two ways",
     remedy: "remove the one that is wrong; Nix takes the last",
+    page: page!("duplicate-key"),
 };
 
 /// All rules of this command that no other command has.

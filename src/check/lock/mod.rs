@@ -40,7 +40,8 @@ pub struct Judgement {
 
 /// All rules of this command that no other command has.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    alone::RULES.iter().chain(&change::RULES).chain(&policy::RULES).chain(&suppress::RULES).copied()
+    let others = change::RULES.iter().chain(&policy::RULES).chain(&suppress::RULES).copied();
+    alone::rules().chain(others)
 }
 
 /// Judges a lock whose defects were met while reading it.

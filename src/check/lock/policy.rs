@@ -11,6 +11,7 @@ pub static HOST_NOT_ALLOWED: Rule = Rule {
     level: Level::Error,
     summary: "an input comes from a host that the configuration does not allow",
     remedy: "use an allowed host, or allow this one in .verify.toml (allowed-hosts)",
+    page: page!("host-not-allowed"),
 };
 
 /// An owner that is not allowed.
@@ -19,6 +20,7 @@ pub static OWNER_NOT_ALLOWED: Rule = Rule {
     level: Level::Error,
     summary: "an input has an owner that the configuration does not allow",
     remedy: "use a repository of an allowed owner, or allow this one in .verify.toml (allowed-owners)",
+    page: page!("owner-not-allowed"),
 };
 
 /// A branch that is not allowed.
@@ -27,6 +29,7 @@ pub static REF_NOT_ALLOWED: Rule = Rule {
     level: Level::Error,
     summary: "an input follows a branch or tag that the configuration does not allow",
     remedy: "follow an allowed branch in flake.nix, or allow this one in .verify.toml (allowed-refs)",
+    page: page!("ref-not-allowed"),
 };
 
 /// The rules here.

@@ -10,6 +10,7 @@ pub static UNUSED_SUPPRESSION: Rule = Rule {
     level: Level::Warning,
     summary: "the configuration suppresses a finding that is not there",
     remedy: "remove the entry from .verify.toml; it would hide the next finding of its kind unseen",
+    page: page!("unused-suppression"),
 };
 
 /// A suppression whose time is over.
@@ -18,6 +19,7 @@ pub static EXPIRED_SUPPRESSION: Rule = Rule {
     level: Level::Warning,
     summary: "the configuration suppresses a finding, but only until a day that has passed",
     remedy: "mend what was put up with, or decide anew and write another day into .verify.toml",
+    page: page!("expired-suppression"),
 };
 
 /// A configuration that was not used.
@@ -26,6 +28,7 @@ pub static CONFIG_NOT_USED: Rule = Rule {
     level: Level::Warning,
     summary: "there is another configuration than the one that was used",
     remedy: "review the change of the configuration by itself: a change is judged by what held before it, so that it cannot silence its own judge",
+    page: page!("config-not-used"),
 };
 
 /// The rules here.
@@ -108,7 +111,8 @@ fn covers(entry: &Suppression, finding: &Finding) -> bool {
 mod tests {
     use super::*;
 
-    static RULE: Rule = Rule { id: "a-rule", level: Level::Error, summary: "", remedy: "" };
+    static RULE: Rule =
+        Rule { id: "a-rule", level: Level::Error, summary: "", remedy: "", page: "" };
 
     #[test]
     fn entries_hide_what_they_name_and_no_more() {

@@ -9,6 +9,7 @@ pub static OUTPUT_DIFFERS: Rule = Rule {
     level: Level::Error,
     summary: "the rebuilt output is not what a trusted cache claims",
     remedy: "compare the two outputs; until the cause is known treat the cached one as unverified",
+    page: page!("output-differs"),
 };
 
 /// A signature under a trusted name does not verify.
@@ -17,6 +18,7 @@ pub static FORGED_SIGNATURE: Rule = Rule {
     level: Level::Error,
     summary: "a signature under a trusted key's name is bad",
     remedy: "do not use this cache until its operator explains it; check that the trusted key is the published one",
+    page: page!("forged-signature"),
 };
 
 /// A narinfo that breaks the format.
@@ -25,6 +27,7 @@ pub static MALFORMED_NARINFO: Rule = Rule {
     level: Level::Error,
     summary: "a cache serves a narinfo that breaks the format",
     remedy: "report it to the cache's operator; it was not used",
+    page: page!("malformed-narinfo"),
 };
 
 /// A realisation that breaks the format or is of another output.
@@ -33,6 +36,7 @@ pub static MALFORMED_REALISATION: Rule = Rule {
     level: Level::Error,
     summary: "a cache serves a realisation that breaks the format or is of another output",
     remedy: "report it to the cache's operator; it was not used",
+    page: page!("malformed-realisation"),
 };
 
 /// A cache answers with the narinfo of another path.
@@ -41,6 +45,7 @@ pub static FOREIGN_NARINFO: Rule = Rule {
     level: Level::Error,
     summary: "a cache answers for one store path with the narinfo of another",
     remedy: "do not use this cache until its operator explains it; the answer was not used",
+    page: page!("foreign-narinfo"),
 };
 
 /// Content behind a narinfo is not what the narinfo says.
@@ -49,6 +54,7 @@ pub static NAR_MISMATCH: Rule = Rule {
     level: Level::Error,
     summary: "a cache serves other bytes than its narinfo claims",
     remedy: "do not use this cache until its operator explains it; the bytes were not used",
+    page: page!("nar-mismatch"),
 };
 
 /// References are not in the order that is signed.
@@ -57,6 +63,7 @@ pub static UNSORTED_REFERENCES: Rule = Rule {
     level: Level::Warning,
     summary: "a signature is good only over unsorted references, which Nix does not accept",
     remedy: "ask the cache's operator to sign the path again; the claim decides nothing",
+    page: page!("unsorted-references"),
 };
 
 /// A `.drv` that is malformed or does not have the path it is stored under.
@@ -65,6 +72,7 @@ pub static MALFORMED_DERIVATION: Rule = Rule {
     level: Level::Error,
     summary: "a derivation breaks the format or is not what its path says",
     remedy: "evaluate it again with Nix and compare; it was not built",
+    page: page!("malformed-derivation"),
 };
 
 /// An output path in a `.drv` is not the one that follows from its inputs.
@@ -73,6 +81,7 @@ pub static WRONG_OUTPUT_PATH: Rule = Rule {
     level: Level::Error,
     summary: "a derivation names an output path that does not follow from its content",
     remedy: "evaluate it again with Nix and compare; it was not built",
+    page: page!("wrong-output-path"),
 };
 
 /// A fixed output's bytes do not have the hash its derivation fixes.
@@ -81,6 +90,7 @@ pub static FIXED_OUTPUT_MISMATCH: Rule = Rule {
     level: Level::Error,
     summary: "what was fetched or built does not have the hash that the derivation fixes",
     remedy: "compare the source with the one the hash was taken from; it was not used",
+    page: page!("fixed-output-mismatch"),
 };
 
 /// Outputs of one derivation that no single build gives together.
@@ -89,6 +99,7 @@ pub static MIXED_SIBLINGS: Rule = Rule {
     level: Level::Warning,
     summary: "the claimed outputs of one derivation need not come from one build, or cannot",
     remedy: "ask the cache's operator to build the derivation anew and to publish all outputs of that one build",
+    page: page!("mixed-siblings"),
 };
 
 /// Builds of one derivation give different outputs.
@@ -97,6 +108,7 @@ pub static UNSTABLE_OUTPUT: Rule = Rule {
     level: Level::Error,
     summary: "building the same derivation again gives another output",
     remedy: "find what the build takes from its surroundings (time, order, number of cores) and fix it; no comparison with a cache means anything before",
+    page: page!("unstable-output"),
 };
 
 /// All rules of this command.

@@ -106,7 +106,7 @@ impl Settings {
     }
 
     fn parse(name: String, bytes: &[u8], origin: ConfigOrigin) -> Result<Self, ToolError> {
-        let is_rule = |id: &str| registry::RULES.iter().any(|entry| entry.rule.id == id);
+        let is_rule = |id: &str| registry::rule(id).is_some();
         let config = Config::parse(bytes, is_rule)
             .map_err(|error| ToolError::failed(format!("use the configuration '{name}'"), error))?;
         let text = String::from_utf8_lossy(bytes).into_owned();

@@ -10,6 +10,7 @@ pub static MISSING_NODE: Rule = Rule {
     level: Level::Error,
     summary: "an input leads to a node that is not in the lock",
     remedy: "Nix refuses the file: restore it from version control or lock the flake again. A bad merge is the usual cause",
+    page: page!("missing-node"),
 };
 
 /// An input that follows a path that leads nowhere.
@@ -18,6 +19,7 @@ pub static DANGLING_FOLLOWS: Rule = Rule {
     level: Level::Error,
     summary: "an input follows another that does not exist",
     remedy: "mend or remove the 'follows' in flake.nix and lock the flake again",
+    page: page!("dangling-follows"),
 };
 
 /// Inputs that follow each other in a circle.
@@ -26,6 +28,7 @@ pub static FOLLOWS_CYCLE: Rule = Rule {
     level: Level::Error,
     summary: "inputs follow each other in a circle",
     remedy: "remove one of the 'follows' in flake.nix and lock the flake again",
+    page: page!("follows-cycle"),
 };
 
 /// Nodes that lead back to themselves.
@@ -34,6 +37,7 @@ pub static INPUT_CYCLE: Rule = Rule {
     level: Level::Error,
     summary: "an input leads back to a node it comes from, or lies deeper than anything is read",
     remedy: "lock the flake again; no Nix since 2.4 writes this",
+    page: page!("input-cycle"),
 };
 
 pub(super) fn check(audit: &Audit<'_>, found: &mut Vec<Finding>) {

@@ -12,6 +12,7 @@ pub static RULE: Rule = Rule {
     level: Level::Error,
     summary: "a lock holds a user name, password or token, for everybody who reads it",
     remedy: "withdraw the secret where it was issued, take it out of flake.nix and the lock, and give it to Nix through netrc-file or access-tokens",
+    page: page!("credentials-in-url"),
 };
 
 pub(super) fn check(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) {

@@ -10,6 +10,7 @@ pub static RULE: Rule = Rule {
     level: Level::Warning,
     summary: "an input was locked with changes that nobody committed",
     remedy: "commit them, push them, and lock the input again",
+    page: page!("dirty-rev"),
 };
 
 pub(super) fn check(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) {

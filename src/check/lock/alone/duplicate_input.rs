@@ -11,6 +11,7 @@ pub static RULE: Rule = Rule {
     level: Level::Note,
     summary: "one repository is locked more than once",
     remedy: "let the others follow one of them in flake.nix (inputs.NAME.inputs.OTHER.follows): fewer revisions to review, fetch and evaluate",
+    page: page!("duplicate-input"),
 };
 
 /// Most paths that are named.

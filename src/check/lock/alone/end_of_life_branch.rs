@@ -10,6 +10,7 @@ pub static RULE: Rule = Rule {
     level: Level::Warning,
     summary: "an input follows a release that gets no security fixes any more",
     remedy: "move flake.nix to a supported release and lock the input again",
+    page: page!("end-of-life-branch"),
 };
 
 pub(super) fn check(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) {

@@ -12,6 +12,7 @@ pub static RULE: Rule = Rule {
     level: Level::Warning,
     summary: "a relative path leads out of the directory of its flake",
     remedy: "make sure that it stays inside the repository; Nix refuses what leads out of that, and what is in it depends on where the flake lies",
+    page: page!("escaping-path"),
 };
 
 /// Most inputs a path may count from, one from the other.

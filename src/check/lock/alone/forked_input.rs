@@ -10,6 +10,7 @@ pub static RULE: Rule = Rule {
     level: Level::Note,
     summary: "an input is another owner's copy of a well-known repository",
     remedy: "make sure that the copy is meant, and that somebody brings it up to date",
+    page: page!("forked-input"),
 };
 
 pub(super) fn check(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) {

@@ -10,6 +10,7 @@ pub static RULE: Rule = Rule {
     level: Level::Warning,
     summary: "a narHash is not in SRI notation",
     remedy: "lock the input again; current Nix takes nothing but SRI",
+    page: page!("hash-notation"),
 };
 
 pub(super) fn check(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) {

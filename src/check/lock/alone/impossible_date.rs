@@ -11,6 +11,7 @@ pub static RULE: Rule = Rule {
     level: Level::Warning,
     summary: "an input claims a date that cannot be right",
     remedy: "lock the input again; the date decides what counts as newer and as stale, and Nix never checks it against the commit",
+    page: page!("impossible-date"),
 };
 
 /// How far clocks of committers may go wrong: a day, for time zones.

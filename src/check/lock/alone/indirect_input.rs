@@ -9,6 +9,7 @@ pub static RULE: Rule = Rule {
     level: Level::Warning,
     summary: "an input names an entry of the flake registry instead of a source",
     remedy: "name the source in flake.nix (inputs.NAME.url); what the registry says depends on who locks, and when",
+    page: page!("indirect-input"),
 };
 
 pub(super) fn check(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) {

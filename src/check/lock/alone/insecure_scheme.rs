@@ -9,6 +9,7 @@ pub static RULE: Rule = Rule {
     level: Level::Error,
     summary: "an input is fetched over a connection that anybody on the way can change",
     remedy: "use https or ssh in flake.nix, then lock the input again",
+    page: page!("insecure-scheme"),
 };
 
 /// Schemes without encryption or authentication of the server.

@@ -9,6 +9,7 @@ pub static RULE: Rule = Rule {
     level: Level::Warning,
     summary: "an input is a path or repository of one machine",
     remedy: "point it to where others can fetch it, then lock it again; it may be an override that was committed",
+    page: page!("local-input"),
 };
 
 pub(super) fn check(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) {

@@ -11,6 +11,7 @@ pub static RULE: Rule = Rule {
     level: Level::Error,
     summary: "an input has a revision or narHash that is none, or lacks what its type needs",
     remedy: "lock the input again; Nix refuses it as it is",
+    page: page!("malformed-pin"),
 };
 
 pub(super) fn check(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) {

@@ -9,6 +9,7 @@ pub static RULE: Rule = Rule {
     level: Level::Warning,
     summary: "an input has a revision but no narHash",
     remedy: "lock it with a Nix that writes narHash; without it the host that makes the archive is trusted for its content",
+    page: page!("missing-nar-hash"),
 };
 
 pub(super) fn check(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) {

@@ -41,76 +41,72 @@ type InputCheck = fn(&Input<'_>, &Audit<'_>, &mut Vec<Finding>);
 /// A rule over the whole lock.
 type LockCheck = fn(&Audit<'_>, &mut Vec<Finding>);
 
-/// The rules over each input that the root reaches.
-static INPUT_CHECKS: [InputCheck; 18] = [
-    credentials_in_url::check,
-    dirty_rev::check,
-    end_of_life_branch::check,
-    escaping_path::check,
-    forked_input::check,
-    hash_notation::check,
-    impossible_date::check,
-    indirect_input::check,
-    insecure_scheme::check,
-    local_input::check,
-    malformed_pin::check,
-    missing_nar_hash::check,
-    mutable_tarball::check,
-    pin_mismatch::check,
-    source_mismatch::check,
-    stale_input::check,
-    submodules::check,
-    unlocked_input::check,
-];
+/// What a check looks at.
+enum Looks {
+    /// Each input that the root reaches.
+    AtInput(InputCheck),
+    /// The whole lock.
+    AtLock(LockCheck),
+}
 
-/// The rules over an input that say something of tarballs and attributes.
-static MORE_INPUT_CHECKS: [InputCheck; 2] = [tarball_rev_mismatch::check, unknown_attribute::check];
+/// A check with the rules whose findings it makes.
+struct Check {
+    rules: &'static [&'static Rule],
+    looks: Looks,
+}
 
-/// The rules over the whole lock.
-static LOCK_CHECKS: [LockCheck; 6] = [
-    broken_graph::check,
-    doubled_key::check,
-    duplicate_input::check,
-    one_hash_for_two_revs::check,
-    orphan_node::check,
-    rev_with_two_hashes::check,
+const fn input(rules: &'static [&'static Rule], check: InputCheck) -> Check {
+    Check { rules, looks: Looks::AtInput(check) }
+}
+
+const fn lock(rules: &'static [&'static Rule], check: LockCheck) -> Check {
+    Check { rules, looks: Looks::AtLock(check) }
+}
+
+/// All checks here. Rules that are shared with other commands are named there.
+static CHECKS: &[Check] = &[
+    input(&[&credentials_in_url::RULE], credentials_in_url::check),
+    input(&[&dirty_rev::RULE], dirty_rev::check),
+    input(&[&end_of_life_branch::RULE], end_of_life_branch::check),
+    input(&[&escaping_path::RULE], escaping_path::check),
+    input(&[&forked_input::RULE], forked_input::check),
+    input(&[&hash_notation::RULE], hash_notation::check),
+    input(&[&impossible_date::RULE], impossible_date::check),
+    input(&[&indirect_input::RULE], indirect_input::check),
+    input(&[&insecure_scheme::RULE], insecure_scheme::check),
+    input(&[&local_input::RULE], local_input::check),
+    input(&[&malformed_pin::RULE], malformed_pin::check),
+    input(&[&missing_nar_hash::RULE], missing_nar_hash::check),
+    input(&[&mutable_tarball::RULE], mutable_tarball::check),
+    input(&[&pin_mismatch::RULE], pin_mismatch::check),
+    input(&[&source_mismatch::RULE], source_mismatch::check),
+    input(&[&stale_input::RULE], stale_input::check),
+    input(&[&submodules::RULE], submodules::check),
+    input(&[&tarball_rev_mismatch::RULE], tarball_rev_mismatch::check),
+    input(&[&unknown_attribute::RULE], unknown_attribute::check),
+    input(&[&unlocked_input::RULE, &unlocked_input::UNKNOWN_TYPE], unlocked_input::check),
+    lock(
+        &[
+            &broken_graph::DANGLING_FOLLOWS,
+            &broken_graph::FOLLOWS_CYCLE,
+            &broken_graph::INPUT_CYCLE,
+            &broken_graph::MISSING_NODE,
+        ],
+        broken_graph::check,
+    ),
+    lock(&[], doubled_key::check),
+    lock(&[&duplicate_input::RULE], duplicate_input::check),
+    lock(&[&one_hash_for_two_revs::RULE], one_hash_for_two_revs::check),
+    lock(&[&orphan_node::RULE], orphan_node::check),
+    lock(&[&rev_with_two_hashes::DATES, &rev_with_two_hashes::RULE], rev_with_two_hashes::check),
 ];
 
 /// The rules here, those shared with other commands apart.
-pub static RULES: [&Rule; 30] = [
-    &broken_graph::DANGLING_FOLLOWS,
-    &broken_graph::FOLLOWS_CYCLE,
-    &broken_graph::INPUT_CYCLE,
-    &broken_graph::MISSING_NODE,
-    &credentials_in_url::RULE,
-    &dirty_rev::RULE,
-    &duplicate_input::RULE,
-    &end_of_life_branch::RULE,
-    &escaping_path::RULE,
-    &forked_input::RULE,
-    &hash_notation::RULE,
-    &impossible_date::RULE,
-    &indirect_input::RULE,
-    &insecure_scheme::RULE,
-    &local_input::RULE,
-    &malformed_pin::RULE,
-    &missing_nar_hash::RULE,
-    &mutable_tarball::RULE,
-    &one_hash_for_two_revs::RULE,
-    &orphan_node::RULE,
-    &pin_mismatch::RULE,
-    &rev_with_two_hashes::DATES,
-    &rev_with_two_hashes::RULE,
-    &source_mismatch::RULE,
-    &stale_input::RULE,
-    &submodules::RULE,
-    &tarball_rev_mismatch::RULE,
-    &unknown_attribute::RULE,
-    &unlocked_input::RULE,
-    &unlocked_input::UNKNOWN_TYPE,
-];
+pub fn rules() -> impl Iterator<Item = &'static Rule> {
+    CHECKS.iter().flat_map(|check| check.rules).copied()
+}
 
-/// Applies every rule; the number of answers comes back.
+/// Applies every check; the number of answers comes back.
 pub fn check(audit: &Audit<'_>, found: &mut Vec<Finding>) -> u64 {
     let each = |inputs: &[Input<'_>]| {
         let (mut answered, mut found) = (0, Vec::new());
@@ -129,14 +125,16 @@ pub fn check(audit: &Audit<'_>, found: &mut Vec<Finding>) -> u64 {
         answered += more;
         found.extend(findings);
     }
-    for check in &LOCK_CHECKS {
-        check(audit, found);
-        answered += 1;
+    for check in CHECKS {
+        if let Looks::AtLock(check) = check.looks {
+            check(audit, found);
+            answered += 1;
+        }
     }
     answered
 }
 
-/// Applies every rule over one input.
+/// Applies every check over one input.
 fn check_input(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) -> u64 {
     if input.depth.is_none() {
         // Nix never reads it, but everybody can.
@@ -144,9 +142,11 @@ fn check_input(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) -
         return 1;
     }
     let mut answered = 0;
-    for check in INPUT_CHECKS.iter().chain(&MORE_INPUT_CHECKS) {
-        check(input, audit, found);
-        answered += 1;
+    for check in CHECKS {
+        if let Looks::AtInput(check) = check.looks {
+            check(input, audit, found);
+            answered += 1;
+        }
     }
     answered
 }

@@ -10,6 +10,7 @@ pub static RULE: Rule = Rule {
     level: Level::Warning,
     summary: "an archive is locked to an address that can serve something else tomorrow",
     remedy: "use an address that names a revision or hash, or a server that answers with an immutable link",
+    page: page!("mutable-tarball"),
 };
 
 pub(super) fn check(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) {

@@ -10,6 +10,7 @@ pub static RULE: Rule = Rule {
     level: Level::Note,
     summary: "two revisions of one repository are locked with the same content",
     remedy: "harmless if both commits hold the same files; if the dates are equal too, a revision was probably edited by hand: lock the input again",
+    page: page!("one-hash-for-two-revs"),
 };
 
 pub(super) fn check<'a>(audit: &'a Audit<'_>, found: &mut Vec<Finding>) {

@@ -9,6 +9,7 @@ pub static RULE: Rule = Rule {
     level: Level::Warning,
     summary: "a node is in the lock that no input leads to",
     remedy: "lock the flake again, which drops it; a bad merge leaves such nodes behind, and one with a telling name can deceive a reader",
+    page: page!("orphan-node"),
 };
 
 pub(super) fn check(audit: &Audit<'_>, found: &mut Vec<Finding>) {

@@ -10,6 +10,7 @@ pub static RULE: Rule = Rule {
     level: Level::Error,
     summary: "flake.nix pins a revision, hash or branch and the lock has another",
     remedy: "find out which of the two is meant and lock the input again; a bot that edits revisions as text leaves this behind",
+    page: page!("pin-mismatch"),
 };
 
 pub(super) fn check(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) {

@@ -13,6 +13,7 @@ pub static RULE: Rule = Rule {
     level: Level::Error,
     summary: "one revision of one repository is locked with two different contents",
     remedy: "one of the two is not what the revision holds: recompute both from the repository (--mirror) and lock the wrong one again",
+    page: page!("rev-with-two-hashes"),
 };
 
 /// One revision, two dates.
@@ -21,6 +22,7 @@ pub static DATES: Rule = Rule {
     level: Level::Warning,
     summary: "one revision of one repository is locked with two different dates",
     remedy: "a commit has one date: lock the input with the wrong one again",
+    page: page!("rev-with-two-dates"),
 };
 
 pub(super) fn check<'a>(audit: &'a Audit<'_>, found: &mut Vec<Finding>) {

@@ -10,6 +10,7 @@ pub static RULE: Rule = Rule {
     level: Level::Error,
     summary: "an input is locked to another source than the one that flake.nix asks for",
     remedy: "lock the input again; if the other source is meant, name it in flake.nix. Nix never compares the two, so nothing else will tell",
+    page: page!("source-mismatch"),
 };
 
 pub(super) fn check(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) {

@@ -10,6 +10,7 @@ pub static RULE: Rule = Rule {
     level: Level::Warning,
     summary: "an input has not been updated for too long",
     remedy: "update the input; security fixes of the time since are missing",
+    page: page!("stale-input"),
 };
 
 /// Seconds of a day.

@@ -9,6 +9,7 @@ pub static RULE: Rule = Rule {
     level: Level::Note,
     summary: "an input is fetched with its submodules",
     remedy: "review the submodules too: they come from other repositories, and a comparison of the input's commits does not show what is in them",
+    page: page!("submodules"),
 };
 
 pub(super) fn check(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) {

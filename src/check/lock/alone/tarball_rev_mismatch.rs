@@ -11,6 +11,7 @@ pub static RULE: Rule = Rule {
     level: Level::Error,
     summary: "an archive's address names another revision than the lock",
     remedy: "lock the input again; Nix never compares the two and reports the revision of the lock",
+    page: page!("tarball-rev-mismatch"),
 };
 
 pub(super) fn check(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) {

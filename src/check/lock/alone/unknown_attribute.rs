@@ -12,6 +12,7 @@ pub static RULE: Rule = Rule {
     level: Level::Warning,
     summary: "a lock has an attribute that Nix does not know",
     remedy: "lock the input again. Nix refuses unknown attributes of references and passes over other unknown keys, where anything can stand",
+    page: page!("unknown-attribute"),
 };
 
 pub(super) fn check(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) {

@@ -11,6 +11,7 @@ pub static RULE: Rule = Rule {
     level: Level::Error,
     summary: "an input is not pinned: by Nix's own rule it is unlocked",
     remedy: "lock it to a commit: commit or push what it points to, then lock the input again",
+    page: page!("unlocked-input"),
 };
 
 /// A type that Nix does not know.
@@ -19,6 +20,7 @@ pub static UNKNOWN_TYPE: Rule = Rule {
     level: Level::Error,
     summary: "an input has a type that Nix does not know",
     remedy: "lock the input again with a current Nix",
+    page: page!("unknown-input-type"),
 };
 
 pub(super) fn check(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) {

@@ -12,6 +12,7 @@ pub static RULE: Rule = Rule {
     level: Level::Warning,
     summary: "the date of an input changed, but its revision did not",
     remedy: "lock the input again; a commit has one date, and a false one makes an old revision look new",
+    page: page!("date-changed-same-rev"),
 };
 
 pub(super) fn check(

@@ -13,6 +13,7 @@ pub static RULE: Rule = Rule {
     level: Level::Warning,
     summary: "an input went back to an older revision, though flake.nix asks for the same as before",
     remedy: "make sure that it is meant: an old revision brings back what was mended since",
+    page: page!("downgrade"),
 };
 
 pub(super) fn check(

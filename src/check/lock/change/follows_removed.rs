@@ -10,6 +10,7 @@ pub static RULE: Rule = Rule {
     level: Level::Warning,
     summary: "an input that followed another is locked on its own now",
     remedy: "restore the 'follows' in flake.nix if nobody meant to remove it: what was one reviewed source is two now",
+    page: page!("follows-removed"),
 };
 
 pub(super) fn check(

@@ -10,6 +10,7 @@ pub static RULE: Rule = Rule {
     level: Level::Error,
     summary: "an input had a narHash and has none any more",
     remedy: "lock the input again; without the hash, whoever serves the content decides what it is",
+    page: page!("hash-dropped"),
 };
 
 pub(super) fn check(

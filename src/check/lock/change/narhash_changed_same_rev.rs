@@ -11,6 +11,7 @@ pub static RULE: Rule = Rule {
     level: Level::Error,
     summary: "the hash of an input changed, but its revision did not: Nix evaluates other content under the same name",
     remedy: "recompute the hash from the repository (--mirror) before you accept it; it is either a repair of a wrong hash or a forged one",
+    page: page!("narhash-changed-same-rev"),
 };
 
 pub(super) fn check(

@@ -11,6 +11,7 @@ pub static RULE: Rule = Rule {
     level: Level::Error,
     summary: "the revision of an input changed, but its hash and date did not: Nix still evaluates the old content",
     remedy: "lock the input again; somebody, or a bot, edited the revision as text",
+    page: page!("narhash-not-updated"),
 };
 
 pub(super) fn check(

@@ -10,6 +10,7 @@ pub static RULE: Rule = Rule {
     level: Level::Note,
     summary: "an input brings another along that was not there before",
     remedy: "review where it comes from; nobody named it in this flake",
+    page: page!("new-transitive-input"),
 };
 
 pub(super) fn check(

@@ -11,6 +11,7 @@ pub static RULE: Rule = Rule {
     level: Level::Error,
     summary: "an input was fetched over an authenticated connection and is no more",
     remedy: "go back to https or ssh in flake.nix, then lock the input again",
+    page: page!("newly-insecure"),
 };
 
 pub(super) fn check(

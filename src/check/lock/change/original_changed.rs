@@ -10,6 +10,7 @@ pub static RULE: Rule = Rule {
     level: Level::Note,
     summary: "flake.nix asks for another source than before",
     remedy: "review the change of flake.nix: the lock follows it",
+    page: page!("original-changed"),
 };
 
 pub(super) fn check(

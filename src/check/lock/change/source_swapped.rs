@@ -12,6 +12,7 @@ pub static RULE: Rule = Rule {
     level: Level::Error,
     summary: "an input is locked to another source than before, though flake.nix asks for the same",
     remedy: "do not accept the change before you know why; an update never does this by itself",
+    page: page!("source-swapped"),
 };
 
 pub(super) fn check(
