@@ -14,6 +14,7 @@
 
 mod base;
 mod ci;
+mod fixtures;
 mod forged;
 #[path = "../gather_support/mod.rs"]
 mod gather_support;

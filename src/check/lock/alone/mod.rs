@@ -26,6 +26,7 @@ pub mod submodules;
 pub mod tarball_rev_mismatch;
 pub mod unknown_attribute;
 pub mod unlocked_input;
+pub mod untested_branch;
 
 use rayon::prelude::*;
 
@@ -85,6 +86,7 @@ static CHECKS: &[Check] = &[
     input(&[&tarball_rev_mismatch::RULE], tarball_rev_mismatch::check),
     input(&[&unknown_attribute::RULE], unknown_attribute::check),
     input(&[&unlocked_input::RULE, &unlocked_input::UNKNOWN_TYPE], unlocked_input::check),
+    input(&[&untested_branch::RULE], untested_branch::check),
     lock(
         &[
             &broken_graph::DANGLING_FOLLOWS,
