@@ -76,7 +76,7 @@ fn sections() -> BTreeMap<&'static str, String> {
             writeln!(shared, "| {} | {words} | {of} |", code(&option.signature)).unwrap();
         }
         let mut rest = options.iter().filter(|option| {
-            !is_shared(&option.flag) && !(option.flag == "--output" && whole(options))
+            !(is_shared(&option.flag) || option.flag == "--output" && whole(options))
         });
         if let Some(first) = rest.next() {
             writeln!(own, "### verify {command}\n\n| option | meaning |\n|---|---|").unwrap();
