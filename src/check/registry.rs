@@ -53,7 +53,9 @@ mod tests {
                 .map(|file| file.unwrap().file_name().into_string().unwrap())
                 .collect();
         pages.sort();
-        assert_eq!(pages, ids.iter().map(|id| format!("{id}.md")).collect::<Vec<_>>());
+        let mut wanted: Vec<String> = ids.iter().map(|id| format!("{id}.md")).collect();
+        wanted.sort();
+        assert_eq!(pages, wanted);
         for &Rule { id, level, page, .. } in RULES.iter().copied() {
             assert!(page.starts_with(&format!("# {id}\n")), "{id}");
             assert!(page.contains(&format!("\nLevel: {level} · Commands: ")), "{id}");
