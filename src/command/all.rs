@@ -26,6 +26,9 @@ use crate::state::atomic;
 /// Where reports go if nobody says otherwise.
 const REPORT_DIR: &str = "verify-reports";
 
+/// The bill of materials that is made, beside the reports.
+const BILL: &str = "bill.cdx.json";
+
 /// The file that says what is pinned.
 const LOCK: &str = "flake.lock";
 
@@ -141,6 +144,7 @@ pub fn run(
         } else {
             run.leave_out("rebuild", "--rebuild");
         }
+        run.export(progress)?;
     } else {
         run.leave_out(
             "cache",
@@ -148,6 +152,10 @@ pub fn run(
         );
         run.leave_out(
             "rebuild",
+            "there is no flake.nix: name what is asked about with --installable",
+        );
+        run.leave_out(
+            "sbom export",
             "there is no flake.nix: name what is asked about with --installable",
         );
     }
@@ -223,6 +231,30 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Makes the bill of materials, with what the parts before have found; it is
+    /// judged by policies as others are.
+    fn export(&mut self, progress: &Progress) -> Result<(), ToolError> {
+        let (args, environment) = (self.args, self.environment);
+        let found = self.parts.iter().filter(|part| part.outcome.is_ok());
+        let evidence: Vec<PathBuf> =
+            found.map(|part| args.report_dir.join(file_name(part.name))).collect();
+        let mut bill = None;
+        self.part("sbom export", || {
+            let export = export_args(args, evidence)?;
+            let (bytes, report) = sbom::export::run(&export, environment, progress)?;
+            bill = Some(bytes);
+            Ok(report)
+        })?;
+        // What could not be made has said so; an older one is no answer for it.
+        let Some(bytes) = bill else { return Ok(()) };
+        let file = args.report_dir.join(BILL);
+        atomic::write_output(&environment.absolute(&file), &bytes).map_err(|error| {
+            ToolError::failed(format!("write the bill of materials to '{}'", show(&file)), error)
+        })?;
+        self.materials.push(Material::read(&show(&file), &bytes));
+        Ok(())
+    }
+
     fn leave_out(&mut self, part: &str, because: &str) {
         self.left_out.push(NotRun { check: part.to_owned(), because: because.to_owned() });
     }
@@ -253,7 +285,7 @@ impl Run<'_> {
             run: (!output.reproducible).then(|| deliver::frame(output, self.environment)),
         };
         let mut bytes = Vec::new();
-        let file = self.args.report_dir.join(format!("{}.json", name.replace(' ', "-")));
+        let file = self.args.report_dir.join(file_name(name));
         let failed =
             |error| ToolError::failed(format!("write the report to '{}'", show(&file)), error);
         json::write(&report, &manner, &mut bytes).map_err(failed)?;
@@ -265,6 +297,11 @@ impl Run<'_> {
         self.parts.push(Part { name, outcome: Ok(report), file: Some(show(&file)) });
         Ok(())
     }
+}
+
+/// The file that keeps the report of a part.
+fn file_name(part: &str) -> String {
+    format!("{}.json", part.replace(' ', "-"))
 }
 
 /// The arguments of a command as it takes them by default.
@@ -299,6 +336,25 @@ fn cache_args(args: &AllArgs) -> Result<super::cli::CacheArgs, ToolError> {
     cache.keys = args.keys.clone();
     cache.output = args.output.clone();
     Ok(*cache)
+}
+
+fn export_args(
+    args: &AllArgs,
+    evidence: Vec<PathBuf>,
+) -> Result<sbom::export::ExportArgs, ToolError> {
+    let Command::Sbom(sbom) = defaults(&["sbom", "export", "TARGET"])? else {
+        return Err(no_such_command());
+    };
+    let sbom::SbomCommand::Export(mut export) = sbom.command else {
+        return Err(no_such_command());
+    };
+    export.targets = targets(args);
+    export.evidence = evidence;
+    export.contents = args.contents;
+    export.jobs = args.work.jobs;
+    export.sources = args.sources.clone();
+    export.keys = args.keys.clone();
+    Ok(*export)
 }
 
 fn sbom_args(args: &AllArgs) -> sbom::CheckArgs {

@@ -43,6 +43,12 @@ id = "rebuilt"
 scope = "rebuild"
 reason = "what is served is what the sources give"
 reproduced-percent = 100
+
+[[rule]]
+id = "listed"
+scope = "build"
+reason = "what is built from is known by its content"
+require = 'component.nar_hash != ""'
 "#;
 
 /// A project, locked and built by Nix, its output signed and in a cache.
@@ -123,7 +129,7 @@ fn a_real_flake_has_one_verdict() {
     let scene = project();
     let (code, report) = all(&scene, &["--rebuild", "--contents", "--policy", "policy.toml"]);
     assert_eq!(status(&report, "policy"), "pass", "{report:#}");
-    assert_eq!(report["facts"]["rules"].as_array().unwrap().len(), 3);
+    assert_eq!(report["facts"]["rules"].as_array().unwrap().len(), 4);
     for part in ["lock", "cache", "rebuild"] {
         assert_eq!(status(&report, part), "pass", "{report:#}");
         let kept: Value =
@@ -131,6 +137,15 @@ fn a_real_flake_has_one_verdict() {
         super::schema::check(&kept, "the report");
         assert_eq!(kept["command"], part);
         assert_eq!(kept["verdict"]["result"], "pass");
+    }
+    assert_eq!(status(&report, "sbom export"), "pass", "{report:#}");
+    let bill: Value = serde_json::from_str(&scene.read("reports/bill.cdx.json")).unwrap();
+    let names = bill["components"].as_array().unwrap().iter().map(|one| &one["name"]);
+    assert!(names.chain([&bill["metadata"]["component"]["name"]]).any(|name| name == "letter"));
+    // What the parts before have found stands beside what it is about.
+    for status in ["verify:rebuild:status", "verify:cache:status"] {
+        let properties = &bill["metadata"]["component"]["properties"];
+        assert!(properties.to_string().contains(status), "{status}: {properties}");
     }
     assert_eq!(code, 0, "{report:#}");
     let left_out = report["coverage"]["not_run"].as_array().unwrap();

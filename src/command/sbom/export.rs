@@ -202,7 +202,7 @@ fn party(text: &str) -> Result<Party, String> {
 ///
 /// # Errors
 /// An option that makes no sense, or something that cannot be read or written.
-pub(super) fn run(
+pub(in super::super) fn run(
     args: &ExportArgs,
     environment: &Environment,
     progress: &Progress,

@@ -2,7 +2,7 @@
 
 pub(super) mod check;
 mod diff;
-mod export;
+pub(super) mod export;
 mod graph;
 mod targets;
 
