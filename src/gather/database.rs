@@ -57,6 +57,10 @@ pub enum DatabaseError {
         /// Why.
         source: io::Error,
     },
+    /// Something that is no file, such as a fifo, which would keep a reader
+    /// waiting for ever.
+    #[error("{} is not a regular file (expected one of the files of an SQLite database)", .0.display())]
+    NotFile(PathBuf),
     /// Not an SQLite database.
     #[error("{} is not an SQLite database", .0.display())]
     NotDatabase(PathBuf),
@@ -218,6 +222,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 fn metadata(path: &Path) -> Result<Option<Metadata>, DatabaseError> {
     match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => Err(DatabaseError::NotFile(path.to_owned())),
         Ok(found) => Ok(Some(found)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(DatabaseError::Io { path: path.to_owned(), source }),

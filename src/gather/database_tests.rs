@@ -253,3 +253,30 @@ fn other_files_are_refused() {
     });
     assert!(matches!(damaged, Err(DatabaseError::Sqlite { .. })));
 }
+
+#[test]
+fn what_is_no_file_is_refused_at_once() {
+    for (mode, suffix) in [("delete", ""), ("wal", ""), ("wal", "-wal"), ("wal", "-shm")] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db.sqlite");
+        add(&writer(&path, mode), 4);
+        let fifo = beside(&path, suffix);
+        if suffix == "-shm" {
+            std::fs::write(beside(&path, "-wal"), b"").unwrap();
+        }
+        let _ = std::fs::remove_file(&fifo);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &fifo,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        let refused = Database::open(&path).err();
+        assert!(
+            matches!(&refused, Some(DatabaseError::NotFile(named)) if *named == fifo),
+            "{mode} {suffix}: {refused:?}"
+        );
+    }
+}
