@@ -20,6 +20,7 @@ mod closures;
 mod listings;
 #[path = "../parity/nix.rs"]
 mod nix;
+mod outside;
 mod sandboxed;
 mod store;
 
