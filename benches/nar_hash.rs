@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use nix_verify::gather::tree::hash_tree;
+use nix_verify::gather::nar::tree::hash_tree;
 use nix_verify::nix::nix32;
 use nix_verify::nix::references::{HashPart, ReferenceScanner, hash_part_of};
 use nix_verify::nix::store_path::{HASH_PART_LEN, StorePath};

@@ -17,10 +17,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use gather_support::{PUBLIC, Server, options, respond};
-use nix_verify::gather::credentials::Netrc;
 use nix_verify::gather::fetch::{FetchError, Fetched, fetch_fixed};
+use nix_verify::gather::http::credentials::Netrc;
 use nix_verify::gather::http::{HttpClient, HttpOptions};
-use nix_verify::gather::tree::hash_tree;
+use nix_verify::gather::nar::tree::hash_tree;
 use nix_verify::nix::content_address::Method;
 use nix_verify::nix::derivation::{Derivation, Output};
 use nix_verify::nix::hash::{Hash, HashAlgorithm};

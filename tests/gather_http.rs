@@ -17,10 +17,10 @@ use std::io::{self, Read};
 use std::time::{Duration, Instant, SystemTime};
 
 use gather_support::{Authority, PUBLIC, Server, client, impatient, options, reset, respond};
-use nix_verify::gather::credentials::{Credentials, Secret};
+use nix_verify::gather::http::credentials::{Credentials, Secret};
+use nix_verify::gather::http::proxy::Proxies;
+use nix_verify::gather::http::url_guard::{AddressClass, GuardError, Zone};
 use nix_verify::gather::http::{Answer, Failure, HttpClient, HttpError, HttpOptions, Request};
-use nix_verify::gather::proxy::Proxies;
-use nix_verify::gather::url_guard::{AddressClass, GuardError, Zone};
 
 /// A cap that no honest answer here reaches.
 const CAP: u64 = 1 << 16;

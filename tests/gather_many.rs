@@ -18,11 +18,11 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use gather_support::{Server, options, respond};
+use nix_verify::gather::cache::narinfos::Question;
 use nix_verify::gather::cache::{CacheClient, CacheUrl, NarInfoAnswer};
-use nix_verify::gather::credentials::Netrc;
 use nix_verify::gather::http::HttpClient;
-use nix_verify::gather::nar_check::{NarCheck, NarFlaw, NarUnchecked};
-use nix_verify::gather::narinfos::Question;
+use nix_verify::gather::http::credentials::Netrc;
+use nix_verify::gather::nar::check::{NarCheck, NarFlaw, NarUnchecked};
 use nix_verify::nix::hash::{FileHash, HashAlgorithm, Hasher};
 use nix_verify::nix::nar::{self, NarWriter};
 use nix_verify::nix::narinfo::NarInfo;

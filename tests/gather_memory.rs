@@ -15,9 +15,9 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use nix_verify::gather::cache::{CacheClient, CacheUrl};
-use nix_verify::gather::credentials::Netrc;
+use nix_verify::gather::http::credentials::Netrc;
 use nix_verify::gather::http::{HttpClient, HttpOptions};
-use nix_verify::gather::nar_download::NarFetchError;
+use nix_verify::gather::nar::download::NarFetchError;
 use nix_verify::nix::nar;
 use nix_verify::nix::narinfo::{Compression, NarInfo};
 use nix_verify::nix::store_path::StoreDir;

@@ -19,11 +19,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use gather_support::{Authority, Server, respond};
+use nix_verify::gather::cache::narinfos::Question;
 use nix_verify::gather::cache::{CacheClient, CacheUrl, NarInfoAnswer};
-use nix_verify::gather::credentials::Netrc;
+use nix_verify::gather::http::credentials::Netrc;
+use nix_verify::gather::http::proxy::Proxies;
 use nix_verify::gather::http::{HttpClient, HttpOptions};
-use nix_verify::gather::narinfos::Question;
-use nix_verify::gather::proxy::Proxies;
 use nix_verify::nix::store_path::{StoreDir, StorePath};
 
 /// A proxy that opens every tunnel to `upstream`; says what it was asked.

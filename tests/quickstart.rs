@@ -13,7 +13,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use nix_verify::gather::compression;
+use nix_verify::gather::nar::compression;
 use nix_verify::nix::compression::Compression;
 use nix_verify::nix::nar::{Event, NarReader};
 use serde_json::Value;

@@ -6,7 +6,7 @@
 use std::io::Read;
 
 use libfuzzer_sys::fuzz_target;
-use nix_verify::gather::compression::{Compression, reader};
+use nix_verify::gather::nar::compression::{Compression, reader};
 use nix_verify::nix::nar;
 
 /// As much as is read of what may be a bomb.

@@ -4,8 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nix_verify::gather::cache_url::CacheUrl;
-use nix_verify::gather::credentials::Netrc;
+use nix_verify::gather::cache::url::CacheUrl;
+use nix_verify::gather::http::credentials::Netrc;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(netrc) = Netrc::parse(bytes) {

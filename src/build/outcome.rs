@@ -222,10 +222,10 @@ pub enum BuildError {
     Namespace(#[from] crate::sys::namespace::NamespaceError),
     /// An output could not be read.
     #[error(transparent)]
-    Tree(#[from] crate::gather::tree::TreeError),
+    Tree(#[from] crate::gather::nar::tree::TreeError),
     /// A fetched output could not be unpacked.
     #[error(transparent)]
-    Restore(#[from] crate::gather::restore::RestoreError),
+    Restore(#[from] crate::gather::nar::restore::RestoreError),
     /// The job contradicts itself or lacks something.
     #[error("bad build job: {0}")]
     Job(String),

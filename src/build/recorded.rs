@@ -16,7 +16,7 @@ use super::job::{BuildJob, InputObject};
 use super::limits::Limits;
 use super::outcome::{BuildError, BuildOutcome, Built, BuiltOutput, FailureReason};
 use super::record;
-use crate::gather::tree::hash_tree;
+use crate::gather::nar::tree::hash_tree;
 use crate::nix::derivation::Derivation;
 use crate::nix::hash::{Hash, HashAlgorithm, Hasher};
 use crate::nix::references::ReferenceScanner;

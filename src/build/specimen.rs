@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use crate::gather::tree::hash_tree;
+use crate::gather::nar::tree::hash_tree;
 use crate::nix::content_address::{ContentAddress, Method, References};
 use crate::nix::derivation::placeholder::output_placeholder;
 use crate::nix::derivation::{Derivation, OUT, Output, OutputPathCheck, check_paths};

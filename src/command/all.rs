@@ -16,7 +16,7 @@ use super::options::{KeyOptions, OutputOptions, SourceOptions, WorkOptions};
 use super::time::Timestamp;
 use super::{Environment, ToolError, cache, lock, rebuild, sbom};
 use crate::check::{Coverage, Examination, Inconclusive, NotRun, Reason};
-use crate::gather::input;
+use crate::gather::named::input;
 use crate::nix::json::MAX_LEN;
 use crate::policy::{Judgement, Material, Setting, judge};
 use crate::report::all::{Part, all};

@@ -13,7 +13,7 @@ use crate::build::{Limits, SandboxExecutor, World};
 use crate::check::Reason;
 use crate::check::doctor::{Health, Part, examine};
 use crate::check::rebuild;
-use crate::gather::evaluate::Evaluator;
+use crate::gather::derivations::evaluate::Evaluator;
 use crate::gather::shell::{self, Shell};
 use crate::nix::store_path::StoreDir;
 use crate::report::{Report, doctor as render};
@@ -216,7 +216,7 @@ fn nix(environment: &Environment, store_dir: &StoreDir) -> Part {
 }
 
 fn caches(args: &DoctorArgs, sources: &Sources) -> Vec<Part> {
-    let ask = |cache: &crate::gather::answers::AskedCache| {
+    let ask = |cache: &crate::gather::cache::answers::AskedCache| {
         let name = format!("cache {}", cache.url);
         if args.sources.offline {
             return Part::new(name, Health::NotAsked, "--offline");

@@ -25,10 +25,11 @@ use crate::attest::statement::Digest;
 use crate::check::attest::FOREIGN_EVIDENCE;
 use crate::check::cache::rules::{MALFORMED_REGISTRATION, MISSING_PATH, MODIFIED_PATH};
 use crate::check::{Coverage, Finding, Inconclusive, NotRun, Reason};
-use crate::gather::files::{Named, look_at, plain_files};
-use crate::gather::local_closure::{LocalClosure, content};
-use crate::gather::local_store::LocalStore;
-use crate::gather::{input, tree::TreeError};
+use crate::gather::named::files::{Named, look_at, plain_files};
+use crate::gather::named::input;
+use crate::gather::nar::tree::TreeError;
+use crate::gather::store::closure::{LocalClosure, content};
+use crate::gather::store::local::LocalStore;
 use crate::nix::json::MAX_LEN;
 use crate::nix::store_path::{StoreDir, StorePath};
 use crate::policy::file::Scope;
@@ -255,7 +256,10 @@ fn registered(
             subject: "closure".to_owned(),
             check: EVIDENCE.to_owned(),
             reason: Reason::TooLarge,
-            detail: format!("it has more than {} paths", crate::gather::local_closure::MAX_CLOSURE),
+            detail: format!(
+                "it has more than {} paths",
+                crate::gather::store::closure::MAX_CLOSURE
+            ),
         });
     }
 }

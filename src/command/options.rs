@@ -11,10 +11,10 @@ use super::deliver::show;
 use super::time::Timestamp;
 use super::{Environment, ToolError};
 use crate::check::Level;
-use crate::gather::drv_files::DrvFiles;
-use crate::gather::evaluate::Expression;
-use crate::gather::files::check_directory;
-use crate::gather::local_store::LocalStore;
+use crate::gather::derivations::evaluate::Expression;
+use crate::gather::derivations::files::DrvFiles;
+use crate::gather::named::files::check_directory;
+use crate::gather::store::local::LocalStore;
 use crate::nix::store_path::StoreDir;
 use crate::state::StateDir;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::cli::ReportArgs;
 use super::{Environment, Exit, ToolError, deliver};
-use crate::gather::input::Input;
+use crate::gather::named::input::Input;
 use crate::report::page::{self, Content, MAX_SHEETS, Sheet};
 use crate::report::text::escape_bytes;
 use crate::state::atomic;

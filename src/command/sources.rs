@@ -7,15 +7,15 @@ use std::sync::Arc;
 use super::options::{KeyOptions, SourceOptions};
 use super::{Environment, ToolError};
 use crate::check::operators::Operators;
-use crate::gather::answers::AskedCache;
 use crate::gather::cache::CacheClient;
-use crate::gather::cache_url::{CacheUrl, Place};
-use crate::gather::credentials::Netrc;
-use crate::gather::files::check_directory;
+use crate::gather::cache::answers::AskedCache;
+use crate::gather::cache::url::{CacheUrl, Place};
+use crate::gather::http::credentials::Netrc;
+use crate::gather::http::proxy::Proxies;
 use crate::gather::http::{HttpClient, HttpOptions, read_ca_file};
-use crate::gather::local_store::LocalStore;
-use crate::gather::nix_conf::NixConf;
-use crate::gather::proxy::Proxies;
+use crate::gather::named::files::check_directory;
+use crate::gather::named::nix_conf::NixConf;
+use crate::gather::store::local::LocalStore;
 use crate::nix::signature::{CACHE_NIXOS_ORG_KEY, PublicKey, TrustedKeys};
 use crate::nix::store_path::StoreDir;
 
@@ -99,7 +99,7 @@ impl Sources {
         let mut netrc = read_netrc(netrc.as_deref(), environment)?;
         if let Some(file) = &options.tokens_file {
             let doing = || format!("read the tokens in '{}'", file.display());
-            let text = crate::gather::files::read_text(&environment.absolute(file))
+            let text = crate::gather::named::files::read_text(&environment.absolute(file))
                 .map_err(|error| ToolError::failed(doing(), error))?;
             let added = netrc.add_tokens(text.as_bytes());
             added.map_err(|error| ToolError::failed(doing(), error))?;
@@ -139,7 +139,7 @@ pub fn trusted_keys(
     }
     if let Some(file) = &options.trusted_keys_file {
         let doing = || format!("read the trusted keys in '{}'", file.display());
-        let text = crate::gather::files::read_text(&environment.absolute(file))
+        let text = crate::gather::named::files::read_text(&environment.absolute(file))
             .map_err(|error| ToolError::failed(doing(), error))?;
         let keys = TrustedKeys::parse(&text).and_then(|keys| trusted.merge(keys));
         keys.map_err(|error| ToolError::failed(doing(), error))?;
@@ -171,7 +171,7 @@ pub fn operators_and_keys(
 fn operators(options: &KeyOptions, environment: &Environment) -> Result<Operators, ToolError> {
     let Some(file) = &options.operators else { return Ok(Operators::default()) };
     let doing = || format!("read the operators in '{}'", file.display());
-    let text = crate::gather::files::read_text(&environment.absolute(file))
+    let text = crate::gather::named::files::read_text(&environment.absolute(file))
         .map_err(|error| ToolError::failed(doing(), error))?;
     let cache = |text: &str| match CacheUrl::parse(text) {
         Ok(url) => Ok(url.to_string()),
@@ -222,7 +222,7 @@ pub(super) fn read_netrc(
 ) -> Result<Netrc, ToolError> {
     let Some(file) = file else { return Ok(Netrc::default()) };
     let doing = || format!("read the credentials in '{}'", file.display());
-    let text = crate::gather::files::read_text(&environment.absolute(file))
+    let text = crate::gather::named::files::read_text(&environment.absolute(file))
         .map_err(|error| ToolError::failed(doing(), error))?;
     Netrc::parse(text.as_bytes()).map_err(|error| ToolError::failed(doing(), error))
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha512};
 
-use super::tree::{self, TreeError};
 use crate::check::cache::{SourceKind, SubjectFacts, Survey, versions};
+use crate::gather::nar::tree::{self, TreeError};
 use crate::nix::closure_listing::Listing;
 use crate::nix::hash::{NarHash, base16};
 use crate::nix::store_path::StorePath;

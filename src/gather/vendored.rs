@@ -14,7 +14,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::thread;
 
-use super::tree::{self, TreeError};
+use crate::gather::nar::tree::{self, TreeError};
 use crate::nix::hash::NarHash;
 use crate::nix::nar::{Event, HashedSource, NarError, NarReader};
 use crate::sbom::vendored::{Inventory, Place};

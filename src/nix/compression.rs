@@ -1,7 +1,7 @@
 //! The names of compressions, as a narinfo's `Compression` field has them.
 //!
 //! Follows `src/libutil/compression.cc`; the decoders are in
-//! [`crate::gather::compression`].
+//! [`crate::gather::nar::compression`].
 
 use std::fmt;
 

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use nix_verify::gather::tree;
+use nix_verify::gather::nar::tree;
 use nix_verify::nix::content_address::{ContentAddress, Method, References};
 use nix_verify::nix::derivation::{Derivation, Output, OutputPathCheck, check_paths};
 use nix_verify::nix::hash::{Hash, HashAlgorithm};

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use nix_verify::gather::http::url_guard::{AddressClass, classify};
 use nix_verify::gather::http::{HttpClient, HttpOptions, Patience};
-use nix_verify::gather::url_guard::{AddressClass, classify};
 
 /// The address that tests take for a public one.
 pub const PUBLIC: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);

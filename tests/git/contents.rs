@@ -8,7 +8,7 @@ use nix_verify::check::Reason;
 use nix_verify::check::lock::evidence::{Answer, LockedFacts};
 use nix_verify::gather::git::mirrors::Mirrors;
 use nix_verify::gather::git::{GitError, Repository, content};
-use nix_verify::gather::tree::hash_tree;
+use nix_verify::gather::nar::tree::hash_tree;
 use nix_verify::nix::git::ObjectId;
 use nix_verify::nix::git::commit::Commit;
 use nix_verify::nix::hash::NarHash;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix_verify::build::{BuildJob, Built, Failed, RootKind, World};
-use nix_verify::gather::tree::hash_tree;
+use nix_verify::gather::nar::tree::hash_tree;
 
 use super::harness::{BUSYBOX, Place, TOOLS};
 

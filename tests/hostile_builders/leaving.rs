@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix_verify::build::{BuildOutcome, Executor as _, FailureReason};
-use nix_verify::gather::tree::hash_tree;
+use nix_verify::gather::nar::tree::hash_tree;
 
 use super::arena::{Arena, OBJECT};
 

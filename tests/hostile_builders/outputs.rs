@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use nix_verify::build::FailureReason;
-use nix_verify::gather::tree::hash_tree;
+use nix_verify::gather::nar::tree::hash_tree;
 
 use super::arena::{Arena, tree};
 

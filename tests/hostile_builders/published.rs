@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix_verify::build::{BuildJob, BuildOutcome, FailureReason};
-use nix_verify::gather::tree::hash_tree;
+use nix_verify::gather::nar::tree::hash_tree;
 use nix_verify::nix::content_address::Method;
 use nix_verify::nix::derivation::Output;
 use nix_verify::nix::derivation::paths::fixed_path;

@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use gather_support::{Seen, Server, Stream, classify_for_tests, respond};
 use nix_verify::gather::cache::{CacheClient, CacheUrl};
-use nix_verify::gather::credentials::Netrc;
+use nix_verify::gather::http::credentials::Netrc;
 use nix_verify::gather::http::{HttpClient, HttpOptions, Patience};
 use nix_verify::nix::store_path::{StoreDir, StorePath};
 

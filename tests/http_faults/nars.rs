@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix_verify::gather::nar_check::NarUnchecked;
+use nix_verify::gather::nar::check::NarUnchecked;
 use nix_verify::nix::hash::{Hash, HashAlgorithm, Hasher};
 use nix_verify::nix::nar::{Event, NarWriter};
 use nix_verify::nix::narinfo::NarInfo;

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use nix_verify::gather::restore::restore;
-use nix_verify::gather::tree::{dump, hash_tree};
+use nix_verify::gather::nar::restore::restore;
+use nix_verify::gather::nar::tree::{dump, hash_tree};
 use nix_verify::nix::hash::{Hash, HashAlgorithm};
 use nix_verify::nix::nar::{self, NarErrorKind};
 use nix_verify::nix::references::{HashModuloHasher, HashRewriter};

@@ -9,7 +9,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use nix_verify::gather::compression;
+use nix_verify::gather::nar::compression;
 use nix_verify::nix::cache_info::CacheInfo;
 use nix_verify::nix::content_address::{ContentAddress, Method};
 use nix_verify::nix::hash::{FileHash, Hash, HashAlgorithm, NarHash};

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::{Build, DEP, mode, path, set_mode, write};
 use nix_verify::build::FailureReason;
-use nix_verify::gather::tree::hash_tree;
+use nix_verify::gather::nar::tree::hash_tree;
 use nix_verify::nix::content_address::Method;
 use nix_verify::nix::derivation::Output;
 use nix_verify::nix::hash::{Hash, HashAlgorithm};

@@ -9,7 +9,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::{Build, is_root, mode, set_mode, write};
 use nix_verify::build::outputs::finish;
-use nix_verify::gather::tree::hash_tree;
+use nix_verify::gather::nar::tree::hash_tree;
 
 #[test]
 fn only_files_directories_and_links_are_taken() {

@@ -27,7 +27,7 @@ use nix_verify::build::outputs::{FinishRequest, finish};
 use nix_verify::build::{
     BuildError, BuildJob, BuiltOutput, FailureReason, InputObject, Limits, World,
 };
-use nix_verify::gather::tree::hash_tree;
+use nix_verify::gather::nar::tree::hash_tree;
 use nix_verify::nix::content_address::Method;
 use nix_verify::nix::derivation::options::Options;
 use nix_verify::nix::derivation::{Derivation, Output, name_of};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use nix_verify::gather::tree::hash_tree;
+use nix_verify::gather::nar::tree::hash_tree;
 use nix_verify::nix::derivation::Derivation;
 use nix_verify::nix::derivation::paths::PathChecker;
 use nix_verify::nix::hash::NarHash;

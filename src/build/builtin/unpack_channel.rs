@@ -21,7 +21,7 @@ use tar::EntryType;
 
 use super::{BuiltinError, Environment, attribute, path_attribute};
 use crate::build::outputs::handles;
-use crate::gather::compression;
+use crate::gather::nar::compression;
 use crate::nix::compression::Compression;
 use crate::nix::nar::MAX_DEPTH;
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::rejection::{Rejection, Stop};
 use crate::build::{BuildError, World};
-use crate::gather::tree::{TreeError, TreeOptions, hash_at};
+use crate::gather::nar::tree::{TreeError, TreeOptions, hash_at};
 use crate::nix::content_address::Method;
 use crate::nix::hash::{Hash, HashAlgorithm, NarHash};
 use crate::nix::references::ReferenceScanner;

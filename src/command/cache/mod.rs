@@ -15,7 +15,7 @@ use super::cli::CacheArgs;
 use super::sources::Sources;
 use super::{Environment, ToolError};
 use crate::check::cache::{Asked, Family, Judge, PathId, Survey, examine};
-use crate::gather::cache_survey::{Realised, Scope, Surveyor};
+use crate::gather::cache::survey::{Realised, Scope, Surveyor};
 use crate::nix::realisation::DrvOutput;
 use crate::nix::store_path::StoreDir;
 use crate::report::progress::Unit;

@@ -13,8 +13,8 @@ use crate::check::Finding;
 use crate::check::lock::config::{Config, MAX_LEN};
 use crate::check::lock::suppress::CONFIG_NOT_USED;
 use crate::check::registry;
-use crate::gather::input;
-use crate::gather::lock_inputs::{Base, read_if_there};
+use crate::gather::lock::files::{Base, read_if_there};
+use crate::gather::named::input;
 use crate::report::lock::ConfigOrigin;
 
 /// Its name, beside the lock.

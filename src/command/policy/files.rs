@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::super::deliver::show;
 use super::super::{Environment, ToolError};
 use super::AgainstOptions;
-use crate::gather::input;
-use crate::gather::named_files;
+use crate::gather::named::directory;
+use crate::gather::named::input;
 use crate::nix::json::MAX_LEN;
 use crate::policy::advisories::Advisories;
 use crate::policy::{Material, Policy, built_in, file};
@@ -84,7 +84,7 @@ pub fn advisories(
     for directory in &against.osv {
         let name = show(directory);
         let doing = || format!("use the advisories in '{name}'");
-        let files = named_files::below(&environment.absolute(directory), "json")
+        let files = directory::below(&environment.absolute(directory), "json")
             .map_err(|error| ToolError::failed(doing(), error))?;
         if files.is_empty() {
             return Err(ToolError::Usage(format!("there are no advisories (*.json) in '{name}'")));

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use super::super::deliver::show;
 use super::super::{Environment, ToolError};
 use super::{AgainstOptions, TestArgs, advisories, files, materials};
-use crate::gather::{input, named_files};
+use crate::gather::named::directory;
+use crate::gather::named::input;
 use crate::policy::cases::{Case, Outcome, cases, outcome};
 use crate::policy::{Setting, file, judge};
 use crate::report::Report;
@@ -20,7 +21,7 @@ const CASES: &str = ".cases.toml";
 /// Files that cannot be read, and policies and cases that make no sense.
 pub(super) fn run(args: &TestArgs, environment: &Environment) -> Result<Report, ToolError> {
     let directory = environment.absolute(&args.directory);
-    let all = named_files::inside(&directory, "toml").map_err(|error| {
+    let all = directory::inside(&directory, "toml").map_err(|error| {
         ToolError::failed(format!("test the policies in '{}'", show(&args.directory)), error)
     })?;
     let is_cases = |path: &Path| path.to_str().is_some_and(|path| path.ends_with(CASES));

@@ -4,7 +4,7 @@ use super::super::cli::RebuildArgs;
 use super::super::{Environment, ToolError};
 use crate::check::Examination;
 use crate::check::baseline::Baseline;
-use crate::gather::input::Input;
+use crate::gather::named::input::Input;
 use crate::nix::json;
 use crate::report::{View, baseline as render};
 

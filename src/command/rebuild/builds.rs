@@ -15,7 +15,7 @@ use crate::build::{
 use crate::check::rebuild::facts::Production;
 use crate::check::rebuild::rules;
 use crate::check::{Finding, Reason};
-use crate::gather::graph::DerivationGraph;
+use crate::gather::derivations::graph::DerivationGraph;
 use crate::gather::inputs::plan::Plan;
 use crate::gather::inputs::{Lack, Object, Way};
 use crate::nix::derivation::{Kind, name_of};

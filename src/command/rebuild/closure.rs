@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::rebuild::facts::SampleFacts;
 use crate::check::sample::Sample;
-use crate::gather::graph::DerivationGraph;
+use crate::gather::derivations::graph::DerivationGraph;
 use crate::nix::store_path::StorePath;
 
 /// What a run is about.

@@ -6,7 +6,7 @@ use super::super::cli::{ExecutorName, RebuildArgs};
 use super::super::{Environment, ToolError};
 use crate::build::nix_executor::Derivations;
 use crate::build::{Executor, NixExecutor, SandboxExecutor};
-use crate::gather::evaluate::Evaluator;
+use crate::gather::derivations::evaluate::Evaluator;
 use crate::nix::store_path::StoreDir;
 use crate::state::StateDir;
 

@@ -22,10 +22,10 @@ use crate::check::rebuild::facts::{
 };
 use crate::check::rebuild::rounds::{RoundFacts, Unlike};
 use crate::check::rebuild::{Basis, Claim, Contents, Contrast, Sides};
-use crate::gather::answers::Answers;
-use crate::gather::claims::{self, Ids};
-use crate::gather::differing::{Differing, LaterRound};
-use crate::gather::graph::DerivationGraph;
+use crate::gather::cache::answers::Answers;
+use crate::gather::cache::claims::{self, Ids};
+use crate::gather::derivations::graph::DerivationGraph;
+use crate::gather::difference::differing::{Differing, LaterRound};
 use crate::gather::inputs::Object;
 use crate::nix::build_trace::BuildTraceKey;
 use crate::nix::derivation::{Derivation, Kind};

@@ -7,7 +7,7 @@ use crate::build::{BuildJob, BuiltOutput, InputObject};
 use crate::check::Reason;
 use crate::check::rebuild::Contents;
 use crate::check::rebuild::facts::Origin;
-use crate::gather::graph::DerivationGraph;
+use crate::gather::derivations::graph::DerivationGraph;
 use crate::gather::inputs::plan::Plan;
 use crate::gather::inputs::{Lack, Object};
 use crate::nix::derivation::{Derivation, Output, name_of, resolve};

@@ -5,7 +5,7 @@ use super::super::{Environment, ToolError};
 use super::CheckArgs;
 use crate::check::Source;
 use crate::check::sbom::check;
-use crate::gather::input;
+use crate::gather::named::input;
 use crate::nix::json::MAX_LEN;
 use crate::report::{Report, sbom};
 use crate::sbom::profile::Profile;

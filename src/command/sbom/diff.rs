@@ -7,7 +7,7 @@ use super::super::{Environment, ToolError};
 use super::DiffArgs;
 use crate::check::Source;
 use crate::check::sbom::{Checked, check, difference as judged};
-use crate::gather::input;
+use crate::gather::named::input;
 use crate::nix::json::MAX_LEN;
 use crate::report::Report;
 use crate::report::sbom::difference::{Compared, compared};

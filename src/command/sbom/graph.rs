@@ -3,7 +3,7 @@
 use super::super::deliver::{show, write_stdout};
 use super::super::{Environment, ToolError};
 use super::GraphArgs;
-use crate::gather::input;
+use crate::gather::named::input;
 use crate::nix::json::MAX_LEN;
 use crate::report::Exit;
 use crate::report::drawing::{Format, draw};

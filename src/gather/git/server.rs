@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use crate::check::Reason;
-use crate::gather::credentials::{Credentials, Netrc};
+use crate::gather::http::credentials::{Credentials, Netrc};
 use crate::gather::http::{Answer, Body, HttpClient, HttpError, Request, shown};
 use crate::nix::git::ObjectId;
 use crate::nix::git::pack::{PackContents, PackError, PackLimits, examine};

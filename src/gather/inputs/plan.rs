@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{Lack, Locator, Way, WayKey};
 use crate::check::Reason;
-use crate::gather::graph::{DerivationGraph, Unusable};
+use crate::gather::derivations::graph::{DerivationGraph, Unusable};
 use crate::nix::derivation::Derivation;
 use crate::nix::store_path::StorePath;
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::read::DeflateDecoder;
 
-use crate::gather::compression;
+use crate::gather::nar::compression;
 use crate::nix::compression::Compression;
 use crate::sbom::vendored::{Place, Scanner};
 

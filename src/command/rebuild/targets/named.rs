@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::super::super::cli::RebuildArgs;
 use super::super::super::{Environment, ToolError};
-use crate::gather::evaluate::Expression;
-use crate::gather::files::{Named as Found, look_at};
-use crate::gather::listing;
+use crate::gather::derivations::evaluate::Expression;
+use crate::gather::named::files::{Named as Found, look_at};
+use crate::gather::named::listing;
 use crate::nix::store_path::{StoreDir, StorePath};
 use crate::report::text::escape_bytes;
 
