@@ -224,6 +224,33 @@ fn ordinary_clones_know_the_branches_of_their_remote() {
 }
 
 #[test]
+fn a_tag_of_a_fork_beside_is_no_tag_of_the_repository() {
+    let (made, [first, second, third]) = history();
+    made.git(&["update-ref", "refs/tags/v2", &second.to_string()]);
+    let mut fork = TestRepository::new();
+    fork.git(&["fetch", "-q", text(made.path()), "main:main"]);
+    let impostor = fork.commit("refs/heads/main", Some(third), &[TestFile::new("f", "evil")]);
+    fork.git(&["update-ref", "refs/tags/v3", &impostor.to_string()]);
+    let clone = TestRepository::new();
+    for (remote, place) in [("origin", &made), ("fork", &fork)] {
+        clone.git(&["remote", "add", remote, text(place.path())]);
+        clone.git(&["fetch", "-q", "--tags", remote]);
+    }
+    clone.git(&["remote", "set-url", "origin", URL]);
+    clone.git(&["remote", "set-url", "fork", "https://github.com/attacker/repo"]);
+    let evidence = on(&clone, impostor, "v3");
+    assert!(not_in_mirror(&evidence.reachable), "{evidence:?}");
+    assert!(not_in_mirror(&evidence.on_ref), "{evidence:?}");
+    // Branches are kept apart, so what lies on one is known.
+    let evidence = on(&clone, second, "v2");
+    assert!(proven(&evidence.reachable) && not_in_mirror(&evidence.on_ref), "{evidence:?}");
+    assert!(proven(&on(&clone, first, "main").on_ref));
+    // Without the other remote tags are what they seem.
+    clone.git(&["remote", "remove", "fork"]);
+    assert!(proven(&on(&clone, second, "v2").on_ref));
+}
+
+#[test]
 fn directories_of_clones_say_by_their_layout_what_they_hold() {
     let (made, [_, second, _]) = history();
     made.git(&["remote", "remove", "origin"]);

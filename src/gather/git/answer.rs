@@ -419,9 +419,21 @@ impl<'m> Place<'m> {
                 found: self.rev.to_string(),
                 detail: format!("the tag '{wanted}' leads to another commit"),
             },
+            (None, None) if find(&self.tips.unclear_tags, "refs/tags/").is_some() => {
+                self.whose_tag(&format!("the tag '{wanted}'"))
+            }
             (None, None) => self.on_other(wanted),
         };
         (on_ref, one_ref)
+    }
+
+    /// Other repositories are fetched into the clone, whose tags lie among ours.
+    fn whose_tag(&self, tag: &str) -> Answer {
+        let detail = format!(
+            "the clone has remotes besides {}, so {tag} may be of another repository: name a clone without them",
+            self.name
+        );
+        Answer::unknown(Reason::NotInMirror, detail)
     }
 
     fn on_branch(&self, wanted: &str, head: &Reference) -> Answer {
@@ -489,7 +501,16 @@ impl<'m> Place<'m> {
         }
     }
 
+    /// Whether a tag leads to the commit that may be of another repository.
+    fn on_unclear_tag(&self) -> bool {
+        let tips = self.tips.unclear_tags.iter().map(|tag| tag.commit).collect();
+        reaches(&self.mirror.repository, tips, self.rev).unwrap_or(true)
+    }
+
     fn nowhere(&self) -> Answer {
+        if self.on_unclear_tag() {
+            return self.whose_tag("a tag that has the commit");
+        }
         let heads: Vec<&Reference> = self.tips.heads.iter().collect();
         let others: BTreeSet<ObjectId> =
             self.tips.others.iter().map(|other| other.commit).collect();

@@ -100,6 +100,9 @@ pub struct Tips {
     pub heads: Vec<Reference>,
     /// Tags.
     pub tags: Vec<Reference>,
+    /// Tags in a clone that other repositories are fetched into as well: git
+    /// keeps all tags in one place, so nothing tells whose they are.
+    pub unclear_tags: Vec<Reference>,
     /// All other references, such as those of pull requests.
     pub others: Vec<Reference>,
 }
@@ -235,9 +238,12 @@ impl Mirror {
         let mut tips = Tips::default();
         // Where a remote's branches are kept here.
         let mut places: Vec<(String, String)> = Vec::new();
+        let mut strangers = false;
         for remote in self.repository.remotes() {
             if RepositoryName::of_url(&remote.url).as_ref() == Some(name) {
                 places.extend(remote.fetch);
+            } else {
+                strangers = true;
             }
         }
         let own = places.is_empty();
@@ -256,7 +262,8 @@ impl Mirror {
             if let Some(head) = head {
                 tips.heads.push(named(head));
             } else if reference.name.starts_with("refs/tags/") {
-                tips.tags.push(reference);
+                let tags = if strangers && !own { &mut tips.unclear_tags } else { &mut tips.tags };
+                tags.push(reference);
             } else if let Some(other) = names.first() {
                 tips.others.push(named(other));
             }
@@ -264,6 +271,7 @@ impl Mirror {
         tips.heads.sort();
         tips.heads.dedup();
         tips.tags.sort();
+        tips.unclear_tags.sort();
         tips.others.sort();
         Ok(tips)
     }
