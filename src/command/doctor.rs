@@ -23,8 +23,8 @@ use crate::sys::namespace::{RootKind, enter_private_root};
 /// Platforms whose system calls the sandbox knows.
 const PLATFORMS: [&str; 2] = ["x86_64-linux", "aarch64-linux"];
 
-/// Free disk below which a build of any size fails.
-const LITTLE_DISK: u64 = 2 << 30;
+/// Free disk below which a build of any size fails, in bytes.
+pub const LITTLE_DISK: u64 = 2 << 30;
 
 /// Looks at the machine.
 ///

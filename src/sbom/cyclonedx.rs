@@ -6,7 +6,7 @@
 
 mod parts;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
@@ -14,10 +14,10 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::bill::{Bill, Component, Kind, Reference, Scope};
+use super::bill::{Bill, Build, Component, Kind, Reference, Scope};
 use parts::{
-    contact, distribution, hashes, licences, patch, properties, property, uri, vendored_component,
-    vendored_reference,
+    Component as Part, Contact, Text, distribution, hashes, licences, object, pedigree, properties,
+    property, vendored_component, vendored_reference, website,
 };
 
 /// The name space that serial numbers are made in (UUID version 5).
@@ -96,10 +96,86 @@ impl std::io::Write for Digester {
 /// A list whose items are made as they are written.
 struct Each<F>(F);
 
-impl<I: Iterator<Item = Value>, F: Fn() -> I> Serialize for Each<F> {
+impl<T: Serialize, I: Iterator<Item = T>, F: Fn() -> I> Serialize for Each<F> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq((self.0)())
     }
+}
+
+/// What a component depends on.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Dependency<'a> {
+    depends_on: Vec<Text<'a>>,
+    #[serde(rename = "ref")]
+    reference: &'a str,
+}
+
+/// How outputs came to be.
+#[derive(Serialize)]
+struct Formulation<W> {
+    #[serde(rename = "bom-ref")]
+    bom_ref: &'static str,
+    workflows: W,
+}
+
+/// How one derivation was built.
+struct Workflow<'a> {
+    drv_path: String,
+    build: &'a Build,
+    components: &'a BTreeMap<Reference, Component>,
+}
+
+impl Serialize for Workflow<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let command: Vec<&str> = std::iter::once(self.build.builder.as_str())
+            .chain(self.build.arguments.iter().map(String::as_str))
+            .collect();
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("bom-ref", &self.drv_path)?;
+        map.serialize_entry("inputs", &self.resources(&self.build.inputs))?;
+        map.serialize_entry("outputs", &self.resources(&self.build.outputs))?;
+        map.serialize_entry("properties", &[property("nix:system", &self.build.system)])?;
+        map.serialize_entry(
+            "steps",
+            &[Step { commands: [Executed { executed: command.join(" ") }] }],
+        )?;
+        map.serialize_entry("taskTypes", &["build"])?;
+        map.serialize_entry("uid", &self.drv_path)?;
+        map.end()
+    }
+}
+
+impl Workflow<'_> {
+    /// Those that are components of the bill.
+    fn resources(&self, all: &BTreeSet<Reference>) -> impl Serialize {
+        Each(move || {
+            let there = all.iter().filter(|one| self.components.contains_key(*one));
+            there.map(|reference| Resource { resource: Referred { reference } })
+        })
+    }
+}
+
+/// What a build read or made.
+#[derive(Serialize)]
+struct Resource<'a> {
+    resource: Referred<'a>,
+}
+
+#[derive(Serialize)]
+struct Referred<'a> {
+    #[serde(rename = "ref")]
+    reference: &'a str,
+}
+
+#[derive(Serialize)]
+struct Step {
+    commands: [Executed; 1],
+}
+
+#[derive(Serialize)]
+struct Executed {
+    executed: String,
 }
 
 impl Serialize for Document<'_> {
@@ -127,12 +203,16 @@ impl Serialize for Document<'_> {
         map.serialize_entry("dependencies", &Each(|| self.dependencies()))?;
         map.serialize_entry("compositions", &self.compositions())?;
         if !bill.builds.is_empty() {
+            let workflows = Each(|| {
+                bill.builds.iter().map(|(drv_path, build)| Workflow {
+                    drv_path: drv_path.to_string(),
+                    build,
+                    components: &bill.components,
+                })
+            });
             map.serialize_entry(
                 "formulation",
-                &[json!({
-                    "bom-ref": "formulation",
-                    "workflows": self.workflows(),
-                })],
+                &[Formulation { bom_ref: "formulation", workflows }],
             )?;
         }
         map.end()
@@ -164,12 +244,14 @@ impl Document<'_> {
             }] }),
         );
         if !self.statement.authors.is_empty() {
-            let authors =
-                self.statement.authors.iter().map(|(name, mail)| contact(name, mail.as_deref()));
-            metadata.insert("authors".into(), authors.collect());
+            let authors = self.statement.authors.iter();
+            let authors: Vec<Contact<'_>> = authors
+                .map(|(name, mail)| Contact { email: mail.as_deref(), ..Contact::named(name) })
+                .collect();
+            metadata.insert("authors".into(), json!(authors));
         }
         let component = match self.root().and_then(|root| self.bill.components.get(root)) {
-            Some(component) => self.component(component),
+            Some(component) => json!(self.component(component)),
             None => json!({
                 "type": "application",
                 "bom-ref": TOGETHER,
@@ -179,13 +261,13 @@ impl Document<'_> {
         };
         metadata.insert("component".into(), component);
         if let Some(supplier) = self.supplier() {
-            metadata.insert("supplier".into(), supplier);
+            metadata.insert("supplier".into(), json!(supplier));
         }
         let mut properties = vec![property("verify:scope", self.bill.scope.name())];
         if self.bill.created.is_none() {
             properties.push(property("cdx:reproducible", "true"));
         }
-        metadata.insert("properties".into(), properties.into());
+        metadata.insert("properties".into(), json!(properties));
         metadata.into()
     }
 
@@ -213,86 +295,65 @@ impl Document<'_> {
         }
     }
 
-    fn supplier(&self) -> Option<Value> {
+    fn supplier(&self) -> Option<Contact<'_>> {
         let (name, url) = self.statement.supplier.as_ref()?;
-        let mut supplier = json!({ "name": name });
-        if let (Some(url), Some(map)) = (url, supplier.as_object_mut()) {
-            map.insert("url".into(), json!([url]));
-        }
-        Some(supplier)
+        Some(Contact { url: url.as_deref().map(|url| [url]), ..Contact::named(name) })
     }
 
-    fn component(&self, component: &Component) -> Value {
+    fn component<'a>(&'a self, component: &'a Component) -> Part<'a> {
         let subject = self.bill.subjects.contains(&component.reference);
         let kind = match component.kind {
             _ if subject => "application",
             Kind::Output | Kind::Object => "library",
             Kind::Fixed | Kind::Source => "file",
         };
-        let mut map = Map::new();
-        let mut put = |name: &str, value: Value| map.insert(name.to_owned(), value);
-        put("type", json!(kind));
-        put("bom-ref", json!(component.reference));
         let supplier = match &component.supplier {
-            Some(name) => json!({ "name": name }),
+            Some(name) => Contact::named(name),
             None => match self.supplier() {
                 Some(supplier) if subject => supplier,
-                _ => json!({ "name": NO_ASSERTION }),
+                _ => Contact::named(NO_ASSERTION),
             },
         };
-        put("supplier", supplier);
-        put("name", json!(component.name));
-        put("version", json!(component.version.as_deref().unwrap_or(NO_ASSERTION)));
-        if let Some(description) = &component.description {
-            put("description", json!(description));
-        }
         let hashes = hashes(component);
-        if !hashes.is_empty() {
-            put("hashes", hashes.clone().into());
-        }
-        put("licenses", licences(&component.licence));
-        if let Some(cpe) = &component.cpe {
-            put("cpe", json!(cpe));
-        }
-        if let Some(purl) = &component.purl {
-            put("purl", json!(purl.text));
-        }
-        if !component.patches.is_empty() {
-            let patches = component.patches.iter().map(patch).collect::<Vec<_>>();
-            put("pedigree", json!({ "patches": patches }));
-        }
-        let mut references: Vec<Value> = component.sources.iter().flat_map(distribution).collect();
-        if let Some(homepage) = &component.homepage {
-            references.push(json!({ "type": "website", "url": uri(homepage) }));
-        }
+        let mut references: Vec<_> = component.sources.iter().flat_map(distribution).collect();
+        references.extend(component.homepage.as_deref().map(website));
         if let (Some(path), false) = (&component.store_path, hashes.is_empty()) {
-            references.push(json!({
-                "type": "distribution", "url": uri(&format!("file://{path}")),
-                "comment": "hashes of the NAR of this store object", "hashes": hashes,
-            }));
-        }
-        if !references.is_empty() {
-            put("externalReferences", references.into());
+            references.push(object(path, hashes.clone()));
         }
         let vendored = component.vendored.iter().flat_map(|inventory| &inventory.found);
-        let vendored: Vec<Value> =
-            vendored.map(|one| vendored_component(&component.reference, one)).collect();
-        if !vendored.is_empty() {
-            put("components", vendored.into());
+        let vendored = vendored.map(|one| vendored_component(&component.reference, one));
+        Part {
+            bom_ref: component.reference.as_str().into(),
+            components: vendored.collect(),
+            cpe: component.cpe.as_deref(),
+            description: component.description.as_deref(),
+            evidence: None,
+            external_references: references,
+            hashes,
+            licenses: licences(&component.licence),
+            name: &component.name,
+            pedigree: pedigree(&component.patches),
+            properties: properties(component),
+            purl: component.purl.as_ref().map(|purl| purl.text.as_str()),
+            supplier,
+            kind,
+            version: component.version.as_deref().unwrap_or(NO_ASSERTION),
         }
-        put("properties", properties(component).into());
-        map.into()
     }
 
-    fn dependencies(&self) -> impl Iterator<Item = Value> {
-        let together = (self.root().is_none())
-            .then(|| json!({ "ref": TOGETHER, "dependsOn": self.bill.subjects }));
+    fn dependencies(&self) -> impl Iterator<Item = Dependency<'_>> {
+        let together = (self.root().is_none()).then(|| Dependency {
+            reference: TOGETHER,
+            depends_on: self.bill.subjects.iter().map(Text::from).collect(),
+        });
         let own = self.bill.components.iter().map(|(reference, component)| {
-            let mut on: BTreeSet<Reference> =
-                self.bill.dependencies.get(reference).cloned().unwrap_or_default();
+            let on = self.bill.dependencies.get(reference).into_iter().flatten();
+            let mut depends_on: Vec<Text<'_>> = on.map(Text::from).collect();
             let inside = component.vendored.iter().flat_map(|inventory| &inventory.found);
-            on.extend(inside.map(|one| vendored_reference(reference, one)));
-            json!({ "ref": reference, "dependsOn": on })
+            depends_on.extend(inside.map(|one| vendored_reference(reference, one).into()));
+            depends_on.sort_unstable();
+            depends_on.dedup();
+            Dependency { reference, depends_on }
         });
         together.into_iter().chain(own)
     }
@@ -342,32 +403,6 @@ impl Document<'_> {
             "bom-ref": "composition-whole", "aggregate": whole, "assemblies": [root],
         }));
         compositions.into()
-    }
-
-    /// How each derivation was built.
-    fn workflows(&self) -> Vec<Value> {
-        let builds = self.bill.builds.iter();
-        builds
-            .map(|(drv_path, build)| {
-                let resources = |all: &BTreeSet<Reference>, kind: &str| -> Value {
-                    let there = all.iter().filter(|one| self.bill.components.contains_key(*one));
-                    there.map(|one| json!({ kind: { "ref": one } })).collect()
-                };
-                let command: Vec<&str> = std::iter::once(build.builder.as_str())
-                    .chain(build.arguments.iter().map(String::as_str))
-                    .collect();
-                let uid = drv_path.to_string();
-                json!({
-                    "bom-ref": uid,
-                    "uid": uid,
-                    "taskTypes": ["build"],
-                    "steps": [{ "commands": [{ "executed": command.join(" ") }] }],
-                    "inputs": resources(&build.inputs, "resource"),
-                    "outputs": resources(&build.outputs, "resource"),
-                    "properties": [property("nix:system", &build.system)],
-                })
-            })
-            .collect()
     }
 }
 

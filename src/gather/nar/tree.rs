@@ -100,17 +100,16 @@ impl TreeError {
 /// How a tree is read.
 #[derive(Debug, Clone, Copy)]
 pub struct TreeOptions {
-    /// Threads that read files.
-    pub readers: NonZeroUsize,
+    /// Threads that read files ahead; without any the caller's reads and hashes.
+    pub readers: usize,
     /// Bytes of names held at once. Larger directories are listed repeatedly.
     pub names_budget: usize,
 }
 
 impl Default for TreeOptions {
     fn default() -> Self {
-        let most = NonZeroUsize::new(MAX_READERS).unwrap_or(NonZeroUsize::MIN);
-        let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Self { readers: cores.min(most), names_budget: NAMES_BUDGET }
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self { readers: cores.min(MAX_READERS), names_budget: NAMES_BUDGET }
     }
 }
 
@@ -218,15 +217,19 @@ fn stream(
     let mut walker = Walker::new(dir, name, shown, options.names_budget)?;
     let buffers = Buffers::default();
     let Some(first) = walker.next_batch()? else { return Err(TreeError::Thread) };
-    if walker.is_done() && first.is_small() {
-        // Starting threads would take longer than the work.
-        first.read(&buffers, &mut |chunk| {
+    // For little, starting threads would take longer than the work.
+    if options.readers > 0 && !(walker.is_done() && first.is_small()) {
+        in_parallel(first, walker, options.readers, &buffers, &mut take)?;
+        return Ok(size);
+    }
+    let mut next = Some(first);
+    while let Some(batch) = next {
+        batch.read(&buffers, &mut |chunk| {
             take(&chunk)?;
             buffers.give(chunk);
             Ok(())
         })?;
-    } else {
-        in_parallel(first, walker, options.readers, &buffers, &mut take)?;
+        next = walker.next_batch()?;
     }
     Ok(size)
 }
@@ -239,7 +242,7 @@ type Jobs = Arc<Mutex<Receiver<(Batch, SyncSender<Message>)>>>;
 fn in_parallel(
     first: Batch,
     walker: Walker,
-    readers: NonZeroUsize,
+    readers: usize,
     buffers: &Buffers,
     take: &mut dyn FnMut(&[u8]) -> Result<(), TreeError>,
 ) -> Result<(), TreeError> {
@@ -252,7 +255,7 @@ fn in_parallel(
         thread::Builder::new()
             .spawn_scoped(scope, move || walk(first, walker, &job_sender, &step_sender))
             .map_err(|_| TreeError::Thread)?;
-        for _ in 0..readers.get() {
+        for _ in 0..readers {
             let jobs = Arc::clone(&jobs);
             thread::Builder::new()
                 .spawn_scoped(scope, move || read_batches(&jobs, buffers))

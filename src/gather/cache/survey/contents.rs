@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read as _};
-use std::num::NonZeroUsize;
 use std::os::fd::AsFd as _;
 use std::sync::{Mutex, PoisonError};
 
@@ -209,15 +208,23 @@ impl Surveyor<'_> {
             .collect();
         phase.grow(u64::try_from(objects.len()).unwrap_or(0));
         let neighbours = Neighbours::of(survey);
+        let mut options = TreeOptions::default();
+        if objects.len() >= self.jobs {
+            // They are read side by side, each by one thread.
+            options.readers = 0;
+        }
         let read = |(at, subject, claim): (usize, &SubjectFacts, &SourceClaim)| {
             let facts = facts(survey, subject, claim)?;
-            let content = self.read_object(store, &facts, claim, neighbours.candidates(subject));
+            let candidates = neighbours.candidates(subject);
+            let content = self.read_object(store, &facts, claim, candidates, &options);
             phase.advance(1);
             Some((at, source, content))
         };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.jobs).build();
         match pool {
-            Ok(pool) => pool.install(|| objects.into_par_iter().filter_map(read).collect()),
+            Ok(pool) => {
+                pool.install(|| objects.into_par_iter().with_max_len(1).filter_map(read).collect())
+            }
             Err(_) => objects.into_iter().filter_map(read).collect(),
         }
     }
@@ -228,6 +235,7 @@ impl Surveyor<'_> {
         facts: &PathInfo,
         claim: &SourceClaim,
         candidates: Vec<StorePath>,
+        options: &TreeOptions,
     ) -> Content {
         let shown = store.host_path(&facts.path);
         let failed = |error: &dyn std::error::Error| {
@@ -254,12 +262,10 @@ impl Surveyor<'_> {
             Ok(directory) => directory,
             Err(error) => return failed(&io::Error::from(error)),
         };
-        // Objects are read side by side, each by one thread.
-        let options = TreeOptions { readers: NonZeroUsize::MIN, ..TreeOptions::default() };
         let mut scanner = ReferenceScanner::new(&candidates);
         let name = facts.path.to_string();
         let hashed =
-            hash_at(directory.as_fd(), name.as_ref(), &shown, &options, &mut [&mut scanner]);
+            hash_at(directory.as_fd(), name.as_ref(), &shown, options, &mut [&mut scanner]);
         let source = local::name(store);
         let claimed = Claimed { facts, source: &source, store_dir: self.judge.store_dir };
         let (hash, size) = match hashed {

@@ -64,6 +64,12 @@ fn dump_check_restore_and_hash_agree() {
         let hash = hash_at(dir.as_fd(), name, &root, &options, &mut []).unwrap();
         assert_eq!(hash, wanted, "{names_budget}");
     }
+    // However many threads read.
+    for readers in [0, 1, 3] {
+        let options = TreeOptions { readers, ..TreeOptions::default() };
+        let hash = hash_at(dir.as_fd(), name, &root, &options, &mut []).unwrap();
+        assert_eq!(hash, wanted, "{readers} readers");
+    }
     let copy = tmp.path().join("copy");
     assert_eq!(restore(bytes.as_slice(), &copy).unwrap(), wanted);
     assert_eq!(hash_tree(&copy, &mut []).unwrap(), wanted);
