@@ -1,17 +1,16 @@
 //! `verify gate`: may this be activated? Evidence and policy, before it is.
 
 use std::collections::BTreeMap;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 
-use super::attest::{add_pems, lines};
+use super::attest::{TrustOptions, lines};
 use super::cli::EXIT_CODES;
 use super::deliver::show;
-use super::options::{KeyOptions, OutputOptions};
-use super::sources::operators_and_keys;
+use super::options::OutputOptions;
+use super::policy::{AgainstOptions, advisories, materials, policies};
 use super::time::Timestamp;
 use super::{Environment, ToolError};
 use crate::attest::bill::Bill;
@@ -19,7 +18,7 @@ use crate::attest::canonical;
 use crate::attest::gate::{Member, Passage, material, passages};
 use crate::attest::judge::{Judgement as Envelopes, SIGNED, envelopes};
 use crate::attest::material::Material as Report;
-use crate::attest::pool::{Line, Pool, Trust};
+use crate::attest::pool::{Pool, Trust};
 use crate::attest::rebuild::{ObjectPath, Rebuild};
 use crate::attest::statement::Digest;
 use crate::check::attest::FOREIGN_EVIDENCE;
@@ -77,24 +76,21 @@ pub struct GateArgs {
     /// of them together are one witness
     #[arg(long, help_heading = "Evidence and policy")]
     pub trust_reports: bool,
-    /// How many have to attest the same content: operators (--operators), else keys
-    #[arg(long, value_name = "K", default_value = "1", help_heading = "Evidence and policy")]
-    pub min_agree: NonZero<usize>,
     /// Read the NARs, and the objects of the local store: hash, size, format and references
     #[arg(long, help_heading = "Evidence and policy")]
     pub contents: bool,
+    /// What the policies hold the closure against.
+    #[command(flatten)]
+    pub against: AgainstOptions,
     /// Also read the local Nix store, read-only; ROOT for a chroot store
     #[arg(
         long, value_name = "ROOT", num_args = 0..=1, require_equals = true,
         help_heading = "Sources and trust"
     )]
     pub local_store: Option<Option<PathBuf>>,
-    /// Whose signatures count.
+    /// Whose attestations count, and how many of them.
     #[command(flatten)]
-    pub keys: KeyOptions,
-    /// A public key in PEM whose signatures count; may be repeated
-    #[arg(long = "trusted-pem", value_name = "[NAME=]FILE", help_heading = "Sources and trust")]
-    pub trusted_pems: Vec<String>,
+    pub trust: TrustOptions,
     /// How the report is written.
     #[command(flatten)]
     pub output: OutputOptions,
@@ -112,17 +108,14 @@ pub fn run(
 ) -> Result<report::Report, ToolError> {
     let store_dir = StoreDir::default();
     let target = target(&args.target, environment, &store_dir)?;
-    let (operators, mut keys) = operators_and_keys(&args.keys, environment)?;
-    add_pems(&args.trusted_pems, &mut keys, environment)?;
+    let (operators, keys) = args.trust.open(environment)?;
     let trust = Trust { keys: &keys, operators: &operators };
-    let min_agree = args.min_agree.get();
     let witnesses = trust.witnesses().saturating_add(usize::from(args.trust_reports));
-    if min_agree > 1 && min_agree > witnesses {
-        return Err(ToolError::Usage(format!(
-            "--min-agree {min_agree} can never be met: {witnesses} keys or operators are trusted"
-        )));
-    }
-    let policies = read_policies(&args.policies, environment)?;
+    let min_agree = args.trust.min_agree(witnesses)?;
+    args.against.need(&args.policies)?;
+    let policies = policies(&args.policies, environment)?;
+    let baselines = materials(&args.against.baselines, environment)?;
+    let advisories = advisories(&args.against, environment)?;
     let evidence = Evidence::read(args, environment)?;
     let root = args.local_store.iter().flatten().next().map(|root| environment.absolute(root));
     let store = LocalStore::open(root.as_deref(), &store_dir)
@@ -171,7 +164,8 @@ pub fn run(
             });
         }
         let now = args.output.now.unwrap_or_else(|| Timestamp::from(environment.now)).seconds();
-        Some(judge(&policies, &materials, &Setting { now, baselines: &[], advisories: None }))
+        let setting = Setting { now, baselines: &baselines, advisories: advisories.as_ref() };
+        Some(judge(&policies, &materials, &setting))
     };
     Ok(report::gate::gate(Gate {
         target: &target,
@@ -205,23 +199,6 @@ fn target(
             show(named)
         ))),
     }
-}
-
-/// Reads policies.
-///
-/// # Errors
-/// A file that cannot be read or is no policy.
-pub(super) fn read_policies(
-    files: &[PathBuf],
-    environment: &Environment,
-) -> Result<Vec<Policy>, ToolError> {
-    let read = |file: &PathBuf| {
-        let doing = || format!("read the policy '{}'", show(file));
-        let bytes = input::read(&environment.absolute(file), crate::policy::file::MAX_LEN)
-            .map_err(|error| ToolError::failed(doing(), error))?;
-        Policy::parse(&show(file), &bytes).map_err(|error| ToolError::failed(doing(), error))
-    };
-    files.iter().map(read).collect()
 }
 
 /// Whether any rule is about what lies in the closure.
@@ -391,9 +368,8 @@ impl Evidence {
         coverage: &mut Coverage,
     ) -> Result<Pool, ToolError> {
         let envelopes_only = self.files.iter().filter(|(_, _, what)| *what == What::Envelopes);
-        let all: Vec<Line<'_>> =
-            envelopes_only.flat_map(|(name, bytes, _)| lines(name, bytes)).collect();
-        let mut pool = Pool::collect(all, trust);
+        let files = envelopes_only.map(|(name, bytes, _)| (name.as_str(), bytes.as_slice()));
+        let mut pool = Pool::collect(lines(files)?, trust);
         // What nobody trusted has signed says nothing, for or against.
         let mut judged = Envelopes::default();
         envelopes(&pool, false, &mut judged);

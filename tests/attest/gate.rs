@@ -184,9 +184,31 @@ fn policies_decide_about_the_closure() {
     let (code, report) = gate(&scene, LETTER, &["--policy", "lock.toml", "--evidence", "evidence"]);
     assert_eq!(code, 1);
     assert!(rules(&report).contains(&"missing-evidence"), "{report:#}");
+    // Those that are built in are there too (this one holds locks to account),
+    // and one name means one policy.
+    let (code, report) = with(&["--policy", "baseline", "--evidence", "evidence"]);
+    let names = report["facts"]["policies"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap());
+    assert_eq!((code, names.collect::<Vec<_>>()), (1, vec!["all", "baseline"]), "{report:#}");
+    scene.write("again.toml", REPRODUCED.replace("reproduced-percent = 100", "verdict = \"pass\""));
+    assert_eq!(with(&["--policy", "again.toml", "--evidence", "evidence"]).0, 2);
+    // What nothing asks of is not read in vain.
+    let vain = ["--evidence", "evidence", "--baseline", "rebuild.json"];
+    assert_eq!(gate(&scene, LETTER, &vain).0, 2);
     // A misspelt policy is none.
     scene.write("all.toml", REPRODUCED.replace("reproduced-percent", "reproduced-precent"));
     assert_eq!(with(&["--evidence", "evidence"]).0, 2);
+}
+
+/// What is not read could speak against the target.
+#[test]
+fn evidence_is_read_to_its_end_or_refused() {
+    let scene = scene();
+    scene.write("many.jsonl", "{}\n".repeat(100_001));
+    assert_eq!(gate(&scene, LETTER, &["--evidence", "many.jsonl"]).0, 2);
 }
 
 /// Evidence of another system says nothing of this one.

@@ -1,13 +1,13 @@
 //! The command line of `verify attest`.
 
-use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::super::cli::EXIT_CODES;
-use super::super::options::{KeyOptions, OutputOptions};
+use super::super::options::OutputOptions;
 use super::super::product::ProductOptions;
+use super::trust::TrustOptions;
 use crate::nix::signature::KeyName;
 
 const EXAMPLES: &str = "\
@@ -117,15 +117,9 @@ pub struct VerifyArgs {
         requires = "subjects"
     )]
     pub predicate: Option<PredicateName>,
-    /// How many have to attest the same content: operators (--operators), else keys
-    #[arg(long, value_name = "K", default_value = "1", help_heading = "Sources and trust")]
-    pub min_agree: NonZero<usize>,
-    /// Whose signatures count.
+    /// Whose attestations count, and how many of them.
     #[command(flatten)]
-    pub keys: KeyOptions,
-    /// A public key in PEM whose signatures count; may be repeated
-    #[arg(long = "trusted-pem", value_name = "[NAME=]FILE", help_heading = "Sources and trust")]
-    pub trusted_pems: Vec<String>,
+    pub trust: TrustOptions,
     /// How the report is written.
     #[command(flatten)]
     pub output: OutputOptions,

@@ -1,21 +1,16 @@
 //! `verify attest verify`: whose statements these are, what they say, and
 //! whether enough agree.
 
-use std::path::Path;
-
 use super::args::{PredicateName, VerifyArgs};
 use crate::attest::judge::{Asked, judge};
 use crate::attest::pool::{Kind, Line, Pool, Trust};
 use crate::attest::rebuild::ObjectPath;
 use crate::attest::statement::Digest;
 use crate::command::deliver::show;
-use crate::command::sources::operators_and_keys;
 use crate::command::{Environment, ToolError};
 use crate::gather::named::input;
-use crate::gather::named::keys;
 use crate::nix::hash::NarHash;
 use crate::nix::json::MAX_LEN;
-use crate::nix::signature::{SignatureError, TrustedKeys};
 use crate::nix::store_path::StoreDir;
 use crate::report::Report;
 use crate::report::attest::verified;
@@ -29,16 +24,9 @@ const MAX_ENVELOPES: usize = 100_000;
 /// # Errors
 /// Files and keys that cannot be read, and a question that makes no sense.
 pub fn run(args: &VerifyArgs, environment: &Environment) -> Result<Report, ToolError> {
-    let (operators, mut trusted) = operators_and_keys(&args.keys, environment)?;
-    add_pems(&args.trusted_pems, &mut trusted, environment)?;
+    let (operators, trusted) = args.trust.open(environment)?;
     let trust = Trust { keys: &trusted, operators: &operators };
-    let min_agree = args.min_agree.get();
-    if min_agree > 1 && min_agree > trust.witnesses() {
-        return Err(ToolError::Usage(format!(
-            "--min-agree {min_agree} can never be met: {} keys or operators are trusted",
-            trust.witnesses()
-        )));
-    }
+    let min_agree = args.trust.min_agree(trust.witnesses())?;
     let asked: Vec<Asked> = args
         .subjects
         .iter()
@@ -60,44 +48,33 @@ pub fn run(args: &VerifyArgs, environment: &Environment) -> Result<Report, ToolE
             Ok((show(file), bytes))
         })
         .collect::<Result<_, _>>()?;
-    let lines: Vec<Line<'_>> = files.iter().flat_map(|(name, bytes)| lines(name, bytes)).collect();
-    if lines.len() > MAX_ENVELOPES {
-        return Err(ToolError::Usage(format!(
-            "{} envelopes are too many for one run (expected at most {MAX_ENVELOPES})",
-            lines.len()
-        )));
-    }
-    let pool = Pool::collect(lines, trust);
+    let files = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+    let pool = Pool::collect(lines(files)?, trust);
     let judgement = judge(&pool, &asked, min_agree);
     Ok(verified(&pool, judgement, trust, min_agree))
 }
 
-/// Adds the public keys of files in PEM, each maybe with a name before it.
-pub fn add_pems(
-    named: &[String],
-    trusted: &mut TrustedKeys,
-    environment: &Environment,
-) -> Result<(), ToolError> {
-    for text in named {
-        let usage = |error: SignatureError| ToolError::Usage(format!("--trusted-pem: {error}"));
-        let (name, file) = match text.split_once('=') {
-            Some((name, file)) => (Some(name.parse().map_err(usage)?), file),
-            None => (None, text.as_str()),
-        };
-        let key = keys::public_key(&environment.absolute(Path::new(file)), name)
-            .map_err(|error| ToolError::failed("use a trusted key", error))?;
-        trusted.insert(key).map_err(usage)?;
+/// The envelopes of files: one a line, and one at least in each. The last line
+/// need not have an end.
+///
+/// # Errors
+/// There are too many: what is not read cannot speak against anything.
+pub fn lines<'a>(
+    files: impl Iterator<Item = (&'a str, &'a [u8])>,
+) -> Result<Vec<Line<'a>>, ToolError> {
+    let mut found = Vec::new();
+    for (file, bytes) in files {
+        let whole = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        for (at, bytes) in whole.split(|byte| *byte == b'\n').enumerate() {
+            if found.len() == MAX_ENVELOPES {
+                return Err(ToolError::Usage(format!(
+                    "there are more than {MAX_ENVELOPES} envelopes: name fewer at a time"
+                )));
+            }
+            found.push(Line { file, number: at.saturating_add(1), bytes });
+        }
     }
-    Ok(())
-}
-
-/// The envelopes of a file: one a line, and one at least. The last line need
-/// not have an end.
-pub fn lines<'a>(file: &'a str, bytes: &'a [u8]) -> Vec<Line<'a>> {
-    let whole = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let lines = whole.split(|byte| *byte == b'\n').enumerate();
-    let lines = lines.take(MAX_ENVELOPES.saturating_add(1));
-    lines.map(|(at, bytes)| Line { file, number: at.saturating_add(1), bytes }).collect()
+    Ok(found)
 }
 
 /// What a --subject asks about.
