@@ -11,8 +11,8 @@ use clap::{Args, Parser as _};
 
 use super::cli::{Cli, Command, EXIT_CODES};
 use super::deliver::{self, show};
-use super::gate::read_policies;
 use super::options::{KeyOptions, OutputOptions, SourceOptions, WorkOptions};
+use super::policy::{AgainstOptions, PolicyOptions, advisories, materials, policies};
 use super::time::Timestamp;
 use super::{Environment, ToolError, cache, lock, rebuild, sbom};
 use crate::check::{Coverage, Examination, Inconclusive, NotRun, Reason};
@@ -20,7 +20,7 @@ use crate::gather::named::input;
 use crate::nix::json::MAX_LEN;
 use crate::policy::{Judgement, Material, Setting, judge};
 use crate::report::all::{Part, all};
-use crate::report::{Exit, Look, Manner, Progress, Report, Trouble, View, json};
+use crate::report::{Exit, Progress, Report, Trouble, View};
 use crate::state::atomic;
 
 /// Where reports go if nobody says otherwise.
@@ -60,6 +60,9 @@ pub struct AllArgs {
     /// A policy that everything has to meet (docs/policies.md); may be repeated
     #[arg(long = "policy", value_name = "FILE", help_heading = "What is judged")]
     pub policies: Vec<PathBuf>,
+    /// What the policies hold everything against.
+    #[command(flatten)]
+    pub against: AgainstOptions,
     /// The lock before the change: a git revision of the repository the lock
     /// lies in, or a file
     #[arg(long, value_name = "REV|FILE", help_heading = "What is judged")]
@@ -120,7 +123,10 @@ pub fn run(
             "--rebuild: there is no {FLAKE}: name what is to be built with --installable"
         )));
     }
-    let policies = read_policies(&args.policies, environment)?;
+    args.against.need(&args.policies)?;
+    let policies = policies(&args.policies, environment)?;
+    let baselines = materials(&args.against.baselines, environment)?;
+    let advisories = advisories(&args.against, environment)?;
     let reports = environment.absolute(&args.report_dir);
     atomic::make_directory(&reports).map_err(|error| {
         ToolError::failed(format!("make the directory '{}'", show(&args.report_dir)), error)
@@ -162,18 +168,19 @@ pub fn run(
     if args.sboms.is_empty() {
         run.leave_out("sbom check", "--sbom FILE");
     } else {
-        run.part("sbom check", || sbom::check::run(&sbom_args(args), environment))?;
-        for file in &args.sboms {
-            let bytes = input::read(&environment.absolute(file), MAX_LEN)
-                .map_err(|error| ToolError::failed("read a bill of materials", error))?;
-            run.materials.push(Material::read(&show(file), &bytes));
-        }
+        let mut bills = Vec::new();
+        run.part("sbom check", || {
+            let (read, report) = sbom::check::run(&sbom_args(args), environment)?;
+            bills = read;
+            Ok(report)
+        })?;
+        run.materials.extend(bills.iter().map(|(name, bytes)| Material::read(name, bytes)));
     }
     if policies.is_empty() {
         run.leave_out("policy", "--policy FILE");
     } else {
         let now = args.output.now.unwrap_or_else(|| Timestamp::from(environment.now)).seconds();
-        let setting = Setting { now, baselines: &[], advisories: None };
+        let setting = Setting { now, baselines: &baselines, advisories: advisories.as_ref() };
         let materials = std::mem::take(&mut run.materials);
         let judgement = judge(&policies, &materials, &setting);
         run.parts.push(Part { name: "policy", outcome: Ok(judged(judgement)), file: None });
@@ -274,21 +281,13 @@ impl Run<'_> {
                 return Ok(());
             }
         };
-        report.examination.sort();
-        report.troubles.sort();
-        report.troubles.dedup();
-        let output = &self.args.output;
-        let manner = Manner {
-            fail_on: output.fail_on.into(),
-            quiet: false,
-            look: Look::new(false, true, None),
-            run: (!output.reproducible).then(|| deliver::frame(output, self.environment)),
-        };
-        let mut bytes = Vec::new();
         let file = self.args.report_dir.join(file_name(name));
         let failed =
             |error| ToolError::failed(format!("write the report to '{}'", show(&file)), error);
-        json::write(&report, &manner, &mut bytes).map_err(failed)?;
+        let output = &self.args.output;
+        let frame = (!output.reproducible).then(|| deliver::frame(output, self.environment));
+        let bytes =
+            deliver::json_text(&mut report, output.fail_on.into(), frame).map_err(failed)?;
         atomic::write_output(&self.environment.absolute(&file), &bytes).map_err(failed)?;
         // What policies can speak about.
         if ["lock", "cache", "rebuild"].contains(&name) {
@@ -359,7 +358,7 @@ fn export_args(
 
 fn sbom_args(args: &AllArgs) -> sbom::CheckArgs {
     let (files, output) = (args.sboms.clone(), args.output.clone());
-    sbom::CheckArgs { files, profiles: Vec::new(), output }
+    sbom::CheckArgs { files, profiles: Vec::new(), policy: PolicyOptions::default(), output }
 }
 
 fn rebuild(

@@ -13,7 +13,7 @@ use super::gate::GateArgs;
 use super::options::{
     DerivationOptions, ExpressionOptions, KeyOptions, OutputOptions, SourceOptions, WorkOptions,
 };
-use super::policy::PolicyArgs;
+use super::policy::{PolicyArgs, PolicyOptions};
 use super::sbom::SbomArgs;
 use crate::check::sample::Sample;
 
@@ -131,7 +131,7 @@ pub struct RebuildArgs {
     pub seed: String,
     /// Only say what would be built, what it needs, where that comes from and
     /// what is lacking; nothing is fetched or built
-    #[arg(long, conflicts_with_all = ["graph", "baseline", "bisect"], help_heading = "What is judged")]
+    #[arg(long, conflicts_with_all = ["graph", "baseline", "bisect", "policies"], help_heading = "What is judged")]
     pub plan: bool,
     /// Draw who builds on whom and what came of each, to FILE.svg or FILE.dot
     #[arg(long, value_name = "FILE", help_heading = "What is judged")]
@@ -219,6 +219,9 @@ pub struct RebuildArgs {
     /// Where work is kept.
     #[command(flatten)]
     pub work: WorkOptions,
+    /// What the outcome has to meet.
+    #[command(flatten)]
+    pub policy: PolicyOptions,
     /// How the report is written.
     #[command(flatten)]
     pub output: OutputOptions,
@@ -315,6 +318,9 @@ pub struct CacheArgs {
     /// Whose signatures count.
     #[command(flatten)]
     pub keys: KeyOptions,
+    /// What the outcome has to meet.
+    #[command(flatten)]
+    pub policy: PolicyOptions,
     /// How the report is written.
     #[command(flatten)]
     pub output: OutputOptions,
@@ -386,6 +392,9 @@ pub struct LockArgs {
     /// of the base revision if there is one]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// What the outcome has to meet.
+    #[command(flatten)]
+    pub policy: PolicyOptions,
     /// How the report is written.
     #[command(flatten)]
     pub output: OutputOptions,

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::options::{ColorWhen, Format, OutputOptions};
 use super::time::Timestamp;
 use super::{Environment, ToolError};
+use crate::check::Level;
 use crate::report::text::escape_bytes;
 use crate::report::{
     Exit, Look, Manner, Report, RunFrame, github, gitlab, human, json, junit, markdown, sarif,
@@ -87,6 +88,24 @@ pub(super) fn report(
     }
     let exit = Exit::of(&report, manner.fail_on);
     Ok(if options.exit_zero { exit.forgiving() } else { exit })
+}
+
+/// A report as JSON, for what is to read it in this very run.
+///
+/// # Errors
+/// None in practice; see [`json::write`].
+pub(super) fn json_text(
+    report: &mut Report,
+    fail_on: Level,
+    run: Option<RunFrame>,
+) -> io::Result<Vec<u8>> {
+    report.examination.sort();
+    report.troubles.sort();
+    report.troubles.dedup();
+    let manner = Manner { fail_on, quiet: false, look: Look::new(false, true, None), run };
+    let mut bytes = Vec::new();
+    json::write(report, &manner, &mut bytes)?;
+    Ok(bytes)
 }
 
 /// Prints text that is no report.

@@ -109,16 +109,21 @@ fn dispatch(environment: &Environment) -> Exit {
         Command::Rebuild(args) => {
             let mut record = None;
             let exit = finish(&args.output, environment, |progress| {
-                rebuild::run(args, environment, progress, &mut record)
+                let earlier = args.baseline.as_ref();
+                args.policy.over_report(earlier, &args.output, environment, || {
+                    rebuild::run(args, environment, progress, &mut record)
+                })
             });
             match rebuild::end(record, exit) {
                 Ok(()) => exit,
                 Err(error) => complain(&error),
             }
         }
-        Command::Cache(args) => {
-            finish(&args.output, environment, |progress| cache::run(args, environment, progress))
-        }
+        Command::Cache(args) => finish(&args.output, environment, |progress| {
+            args.policy.over_report(None, &args.output, environment, || {
+                cache::run(args, environment, progress)
+            })
+        }),
         Command::All(args) => {
             finish(&args.output, environment, |progress| all::run(args, environment, progress))
         }
@@ -136,9 +141,11 @@ fn dispatch(environment: &Environment) -> Exit {
         Command::Inspect(args) => {
             finish(&args.output, environment, |_| inspect::run(args, environment))
         }
-        Command::Lock(args) => {
-            finish(&args.output, environment, |progress| lock::run(args, environment, progress))
-        }
+        Command::Lock(args) => finish(&args.output, environment, |progress| {
+            args.policy.over_report(None, &args.output, environment, || {
+                lock::run(args, environment, progress)
+            })
+        }),
         Command::Sbom(args) => sbom::dispatch(args, environment),
         Command::Policy(args) => policy::dispatch(args, environment),
         Command::Explain(args) => match explain::run(args) {

@@ -31,6 +31,8 @@ pub struct Envelope<'a> {
     coverage: CoveragePart<'a>,
     troubles: Each<'a, Trouble, TroublePart<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<RunPart<'a>>,
 }
 
@@ -176,6 +178,7 @@ impl<'a> Envelope<'a> {
                 message: &trouble.message,
                 causes: &trouble.causes,
             }),
+            policy: report.policy.as_ref(),
             run: manner.run.as_ref().map(|frame| RunPart {
                 started: &frame.started,
                 milliseconds: frame.milliseconds,

@@ -89,6 +89,8 @@ pub struct Report {
     pub run: serde_json::Map<String, serde_json::Value>,
     /// A list of the facts that is made as it is written.
     pub long: Option<LongList>,
+    /// What policies say of it, if it was held against some.
+    pub policy: Option<serde_json::Value>,
 }
 
 /// A list of a report's facts that is too long to be held as JSON beside what
@@ -139,6 +141,7 @@ impl From<Examination> for Report {
             troubles: Vec::new(),
             run: serde_json::Map::new(),
             long: None,
+            policy: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Cell, Column, Report, Section, Table, Tone, View};
-use crate::check::{Coverage, Examination, NotRun, Subject, Verdict};
+use crate::check::{Coverage, Examination, Inconclusive, NotRun, Reason, Subject, Verdict};
 use crate::policy::cases::Outcome;
 use crate::policy::judge::{RuleOutcome, Waived};
 use crate::policy::{Judgement, Material, Policy, Setting};
@@ -18,7 +18,7 @@ pub fn checked(
 ) -> Report {
     let facts = facts(policies, materials, setting, &judgement);
     let view = View {
-        sections: sections(policies, materials, setting, &judgement),
+        sections: sections("", policies, materials, setting, &judgement),
         noun: Some(("rule", "rules")),
         lists_subjects: true,
     };
@@ -38,6 +38,40 @@ pub fn checked(
         coverage,
     })
     .with_view(view)
+}
+
+/// The report of another command with what policies say of what it found: they
+/// add to what fails and is open, and take nothing away.
+#[must_use]
+pub fn held(
+    mut report: Report,
+    policies: &[Policy],
+    materials: &[Material],
+    setting: &Setting<'_>,
+    judgement: Judgement,
+) -> Report {
+    let facts = facts(policies, materials, setting, &judgement);
+    report.view.sections.extend(sections("Policies", policies, materials, setting, &judgement));
+    let run = &mut report.examination;
+    let (policies, own) = (judgement.coverage, &mut run.coverage);
+    // A run that examined nothing is an open question, whatever else answers;
+    // so are policies of which no rule speaks about anything.
+    for (answered, check) in [(own.answered, run.command), (policies.answered, "policy")] {
+        if answered == 0 {
+            own.inconclusive.push(Inconclusive {
+                subject: run.command.to_owned(),
+                check: check.to_owned(),
+                reason: Reason::NothingExamined,
+                detail: "it found nothing to judge".to_owned(),
+            });
+        }
+    }
+    own.asked = own.asked.saturating_add(policies.asked);
+    own.answered = own.answered.saturating_add(policies.answered);
+    own.inconclusive.extend(policies.inconclusive);
+    run.findings.extend(judgement.findings);
+    report.policy = Some(facts);
+    report
 }
 
 /// What a judgement stands on and what came of it, in its public shape.
@@ -105,6 +139,7 @@ fn waived(one: &Waived) -> Value {
 }
 
 fn sections(
+    title: &str,
     policies: &[Policy],
     materials: &[Material],
     setting: &Setting<'_>,
@@ -126,7 +161,7 @@ fn sections(
     if let Some(all) = setting.advisories {
         entries.push(("advisories".into(), all.len().to_string().into()));
     }
-    let mut sections = vec![Section::Facts { title: String::new(), entries }];
+    let mut sections = vec![Section::Facts { title: title.to_owned(), entries }];
     let several = policies.len() > 1;
     let mut rules: Vec<&RuleOutcome> = judgement.rules.iter().collect();
     rules.sort_by_key(|one| std::cmp::Reverse(one.answer().0));

@@ -19,6 +19,7 @@ mod mutations;
 mod program;
 #[path = "../support/report_schema.rs"]
 mod report_schema;
+mod same_call;
 
 use std::path::{Path, PathBuf};
 

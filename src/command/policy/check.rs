@@ -1,9 +1,11 @@
 //! `verify policy check`.
 
+use std::path::PathBuf;
+
 use super::super::time::Timestamp;
 use super::super::{Environment, ToolError};
 use super::{CheckArgs, advisories, materials, policies};
-use crate::policy::{Setting, judge};
+use crate::policy::{Setting, built_in, judge};
 use crate::report::Report;
 use crate::report::policy;
 
@@ -12,7 +14,9 @@ use crate::report::policy;
 /// # Errors
 /// Files that cannot be read, and policies that make no sense.
 pub(super) fn run(args: &CheckArgs, environment: &Environment) -> Result<Report, ToolError> {
-    let policies = policies(&args.policies, environment)?;
+    let default = [PathBuf::from(built_in::DEFAULT)];
+    let named = if args.policies.is_empty() { &default } else { args.policies.as_slice() };
+    let policies = policies(named, environment)?;
     let judged = materials(&args.files, environment)?;
     let baselines = materials(&args.against.baselines, environment)?;
     let advisories = advisories(&args.against, environment)?;

@@ -14,14 +14,12 @@ use crate::policy::{Material, Policy, built_in, file};
 /// Longest advisory or statement. The longest genuine ones have some megabytes.
 const MAX_ADVISORY: usize = 64 << 20;
 
-/// The policies that are named; the one that is built in if there are none.
+/// The policies that are named, as files or as those that are built in; none if
+/// none are.
 ///
 /// # Errors
-/// One that cannot be read or makes no sense.
+/// One that cannot be read or makes no sense, and two of one name.
 pub fn policies(named: &[PathBuf], environment: &Environment) -> Result<Vec<Policy>, ToolError> {
-    if named.is_empty() {
-        return policies(&[PathBuf::from(built_in::DEFAULT)], environment);
-    }
     let mut found: Vec<Policy> = Vec::new();
     for path in named {
         let name = show(path);

@@ -2,6 +2,7 @@
 
 mod check;
 mod files;
+mod outcome;
 mod test;
 
 use std::path::PathBuf;
@@ -10,10 +11,11 @@ use clap::{Args, Subcommand};
 
 use super::cli::EXIT_CODES;
 use super::options::OutputOptions;
-use super::{Environment, finish};
+use super::{Environment, ToolError, finish};
 use crate::report::Exit;
 
 pub(super) use files::{advisories, materials, policies};
+pub use outcome::PolicyOptions;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -88,6 +90,21 @@ pub struct AgainstOptions {
     /// repeated
     #[arg(long = "vex", value_name = "FILE", requires = "osv")]
     pub vex: Vec<PathBuf>,
+}
+
+impl AgainstOptions {
+    /// That something is asked of what is named here.
+    ///
+    /// # Errors
+    /// There are no policies: it would be read, and nothing held against it.
+    pub(super) fn need(&self, policies: &[PathBuf]) -> Result<(), ToolError> {
+        if !policies.is_empty() || (self.baselines.is_empty() && self.osv.is_empty()) {
+            return Ok(());
+        }
+        Err(ToolError::Usage(
+            "--baseline and --osv are for policies: name one with --policy".into(),
+        ))
+    }
 }
 
 const TEST_EXAMPLES: &str = "\

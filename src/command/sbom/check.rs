@@ -10,6 +10,9 @@ use crate::nix::json::MAX_LEN;
 use crate::report::{Report, sbom};
 use crate::sbom::profile::Profile;
 
+/// Documents as they were read, with what they are called.
+pub(in crate::command) type Read = Vec<(String, Vec<u8>)>;
+
 /// Holds every file against its format and the profiles.
 ///
 /// # Errors
@@ -17,11 +20,12 @@ use crate::sbom::profile::Profile;
 pub(in crate::command) fn run(
     args: &CheckArgs,
     environment: &Environment,
-) -> Result<Report, ToolError> {
+) -> Result<(Read, Report), ToolError> {
     let mut profiles: Vec<Profile> = args.profiles.iter().map(|name| (*name).into()).collect();
     profiles.sort();
     profiles.dedup();
     let mut checked = Vec::new();
+    let mut read = Vec::new();
     for path in &args.files {
         let name = show(path);
         let bytes = input::read(&environment.absolute(path), MAX_LEN)
@@ -30,6 +34,7 @@ pub(in crate::command) fn run(
         let one = check(&source, &bytes, &profiles)
             .map_err(|error| ToolError::failed(format!("check '{name}'"), error))?;
         checked.push(one);
+        read.push((name, bytes));
     }
-    Ok(sbom::checked(checked))
+    Ok((read, sbom::checked(checked)))
 }

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use super::super::cli::EXIT_CODES;
 use super::super::deliver::show;
 use super::super::options::{DerivationOptions, ExpressionOptions, KeyOptions, SourceOptions};
+use super::super::policy::PolicyOptions;
 use super::super::product::ProductOptions;
 use super::super::sources::Sources;
 use super::super::time::Timestamp;
@@ -123,6 +124,9 @@ pub struct ExportArgs {
     /// Fields to ask for: cisa-2026, bsi-2.1 or ntia-2021 (docs/profiles); may be repeated
     #[arg(long = "profile", value_enum, value_name = "PROFILE", hide_possible_values = true)]
     pub profiles: Vec<ProfileName>,
+    /// What the document has to meet.
+    #[command(flatten)]
+    pub policy: PolicyOptions,
     /// How much work runs at once [default: the number of processors]
     #[arg(long, value_name = "N", help_heading = "Work")]
     pub jobs: Option<NonZeroUsize>,
@@ -210,6 +214,9 @@ pub(in super::super) fn run(
     progress: &Progress,
 ) -> Result<(Vec<u8>, Report), ToolError> {
     let form = form(args)?;
+    if !args.policy.policies.is_empty() && !matches!(form, Form::Json(_) | Form::Spdx) {
+        return Err(ToolError::Usage(format!("--policy reads no {form}: write JSON")));
+    }
     let store_dir = StoreDir::default();
     let meta = match &args.meta {
         Some(file) => {

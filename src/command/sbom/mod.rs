@@ -12,7 +12,9 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::cli::EXIT_CODES;
 use super::options::OutputOptions;
-use super::{Environment, complain, finish, product};
+use super::policy::PolicyOptions;
+use super::{Environment, complain, deliver, finish, product};
+use crate::policy::Material;
 use crate::report::Exit;
 use crate::sbom::profile::Profile;
 
@@ -68,6 +70,9 @@ pub struct CheckArgs {
     /// Fields to ask for: cisa-2026, bsi-2.1 or ntia-2021 (docs/profiles); may be repeated
     #[arg(long = "profile", value_enum, value_name = "PROFILE", hide_possible_values = true)]
     pub profiles: Vec<ProfileName>,
+    /// What they have to meet.
+    #[command(flatten)]
+    pub policy: PolicyOptions,
     /// How the report is written.
     #[command(flatten)]
     pub output: OutputOptions,
@@ -155,11 +160,22 @@ impl From<ProfileName> for Profile {
 pub(super) fn dispatch(args: &SbomArgs, environment: &Environment) -> Exit {
     match &args.command {
         SbomCommand::Export(args) => product::run(&args.product, environment, |progress| {
-            export::run(args, environment, progress)
+            let name = args.product.output.as_deref();
+            let name = name.map_or_else(|| "the document".to_owned(), deliver::show);
+            args.policy.over_bills(
+                args.product.now,
+                environment,
+                || export::run(args, environment, progress),
+                |bytes| vec![Material::read(&name, bytes)],
+            )
         }),
-        SbomCommand::Check(args) => {
-            finish(&args.output, environment, |_| check::run(args, environment))
-        }
+        SbomCommand::Check(args) => finish(&args.output, environment, |_| {
+            let of = |read: &check::Read| {
+                read.iter().map(|(name, bytes)| Material::read(name, bytes)).collect()
+            };
+            let run = || check::run(args, environment);
+            Ok(args.policy.over_bills(args.output.now, environment, run, of)?.1)
+        }),
         SbomCommand::Diff(args) => {
             finish(&args.output, environment, |_| diff::run(args, environment))
         }
