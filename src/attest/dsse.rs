@@ -275,9 +275,9 @@ fn write(node: &Node, text: &mut String) {
 
 fn known(node: &Node, field: &'static str, fields: &[&str]) -> Result<(), DsseError> {
     let Some(members) = node.members() else { return Err(of_kind(field, node, "an object")) };
-    match members.iter().find(|member| !fields.contains(&member.key.as_str())) {
+    match members.iter().find(|member| !fields.contains(&member.key.as_ref())) {
         None => Ok(()),
-        Some(member) => Err(DsseError::Unknown(member.key.clone())),
+        Some(member) => Err(DsseError::Unknown(member.key.to_string())),
     }
 }
 

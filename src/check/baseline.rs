@@ -286,7 +286,7 @@ fn name(subject: &str) -> &str {
 }
 
 /// A list of the baseline.
-fn list<'a>(node: &'a Node, field: &str) -> Result<&'a [Node], BaselineError> {
+fn list<'a>(node: &'a Node<'_>, field: &str) -> Result<&'a [Node<'a>], BaselineError> {
     match node.member(field).map(|node| &node.value) {
         Some(json::Value::Array(listed)) if listed.len() > MAX_SUBJECTS => {
             Err(BaselineError::TooMany(listed.len()))
@@ -330,7 +330,7 @@ fn expect(root: &Node, field: &str, text: &str) -> Result<(), BaselineError> {
 
 fn expect_number(root: &Node, field: &str, number: &str) -> Result<(), BaselineError> {
     match root.member(field).map(|node| &node.value) {
-        Some(json::Value::Number(found)) if found == number => Ok(()),
+        Some(json::Value::Number(found)) if *found == number => Ok(()),
         _ => Err(wrong(field, number)),
     }
 }

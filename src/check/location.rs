@@ -15,6 +15,8 @@ const BEFORE: usize = 40;
 /// file may be one line of megabytes with a finding at every word.
 const BLOCK: usize = 512;
 
+use std::sync::OnceLock;
+
 pub use crate::nix::json::Span;
 
 /// A line and a column, both from 1.
@@ -62,21 +64,25 @@ pub struct Mark {
 pub struct Source<'t> {
     name: String,
     text: &'t [u8],
-    /// Offsets of the first byte of each line.
-    lines: Vec<usize>,
-    /// Characters before each block of [`BLOCK`] bytes.
-    blocks: Vec<usize>,
+    /// Made when the first place is asked for: most files earn no finding.
+    index: OnceLock<Index>,
     /// What may not be shown, sorted, without overlaps.
     secrets: Vec<Span>,
 }
 
-impl<'t> Source<'t> {
-    /// A file's content under the name it is shown by.
-    #[must_use]
-    pub fn new(name: impl Into<String>, text: &'t [u8]) -> Self {
+/// Where lines begin, and how many characters there are up to places.
+#[derive(Debug, Clone)]
+struct Index {
+    /// Offsets of the first byte of each line.
+    lines: Vec<usize>,
+    /// Characters before each block of [`BLOCK`] bytes.
+    blocks: Vec<usize>,
+}
+
+impl Index {
+    fn new(text: &[u8]) -> Self {
         let mut lines = vec![0];
-        let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-        lines.extend(ends.map(|(at, _)| at + 1));
+        lines.extend(memchr::memchr_iter(b'\n', text).map(|at| at + 1));
         let mut before = 0;
         let blocks = text
             .chunks(BLOCK)
@@ -85,7 +91,19 @@ impl<'t> Source<'t> {
                 std::mem::replace(&mut before, after)
             })
             .collect();
-        Self { name: name.into(), text, lines, blocks, secrets: Vec::new() }
+        Self { lines, blocks }
+    }
+}
+
+impl<'t> Source<'t> {
+    /// A file's content under the name it is shown by.
+    #[must_use]
+    pub fn new(name: impl Into<String>, text: &'t [u8]) -> Self {
+        Self { name: name.into(), text, index: OnceLock::new(), secrets: Vec::new() }
+    }
+
+    fn index(&self) -> &Index {
+        self.index.get_or_init(|| Index::new(self.text))
     }
 
     /// The name it is shown by.
@@ -110,11 +128,11 @@ impl<'t> Source<'t> {
 
     /// The line (counted from 0) that holds a byte.
     fn line_of(&self, offset: usize) -> usize {
-        self.lines.partition_point(|start| *start <= offset).saturating_sub(1)
+        self.index().lines.partition_point(|start| *start <= offset).saturating_sub(1)
     }
 
     fn line_start(&self, line: usize) -> usize {
-        self.lines.get(line).copied().unwrap_or(self.text.len())
+        self.index().lines.get(line).copied().unwrap_or(self.text.len())
     }
 
     /// Where a byte stands.
@@ -130,14 +148,14 @@ impl<'t> Source<'t> {
     /// Characters that begin before a byte.
     fn characters_before(&self, offset: usize) -> usize {
         let block = offset / BLOCK;
-        match self.blocks.get(block) {
+        match self.index().blocks.get(block) {
             Some(before) => {
                 before + characters(self.text.get(block * BLOCK..offset).unwrap_or_default())
             }
             // The end of a text that fills its blocks.
             None => {
                 let last = block.saturating_sub(1);
-                let before = self.blocks.get(last).copied().unwrap_or(0);
+                let before = self.index().blocks.get(last).copied().unwrap_or(0);
                 before + characters(self.text.get(last * BLOCK..offset).unwrap_or_default())
             }
         }

@@ -5,134 +5,108 @@
 //! names from the root. Version 5 keeps a part of `locked` in `info`.
 //!
 //! [`FlakeLock::read`] goes on behind defects that leave the rest readable and
-//! returns them all; [`FlakeLock::parse`] stops at the first.
+//! returns them all; [`FlakeLock::parse`] stops at the first. Texts are borrowed
+//! from the file.
 
+pub mod by_name;
 pub mod graph;
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
-use super::json::{self, Document, Duplicates, JsonError, Node, Span, Value};
+use super::json::{self, Document, Duplicates, JsonError, Member, Node, Span, Value};
+use by_name::{ByName, last_by_name};
 
 /// The versions that Nix reads.
 pub const VERSIONS: std::ops::RangeInclusive<u64> = 5..=7;
 
-/// Attributes of references whose value Nix takes as text.
-const TEXTS: [&str; 18] = [
-    "type",
-    "url",
-    "owner",
-    "repo",
-    "ref",
-    "rev",
-    "narHash",
-    "host",
-    "dir",
-    "id",
-    "path",
-    "name",
-    "dirtyRev",
-    "dirtyShortRev",
-    "treeHash",
-    "keytype",
-    "publicKey",
-    "publicKeys",
-];
-
-/// Attributes of references whose value Nix takes as a number.
-const NUMBERS: [&str; 2] = ["lastModified", "revCount"];
-
-/// Attributes of references whose value Nix takes as a boolean.
-const SWITCHES: [&str; 7] =
-    ["submodules", "shallow", "lfs", "exportIgnore", "allRefs", "unpack", "verifyCommit"];
-
 /// A lock file's facts. Nothing in it is judged yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FlakeLock {
+pub struct FlakeLock<'t> {
     /// The version of its format.
     pub version: u64,
     /// The name of the node that stands for the flake itself.
-    pub root: String,
-    /// All nodes by name.
-    pub nodes: BTreeMap<String, LockNode>,
+    pub root: Cow<'t, str>,
+    /// All nodes.
+    pub nodes: ByName<'t, LockNode<'t>>,
     /// Keys that stand twice; the last one counts, as in Nix.
     pub duplicates: Duplicates,
     /// Keys of the whole file that Nix does not know.
-    pub unknown: Vec<(String, Span)>,
+    pub unknown: Vec<(Cow<'t, str>, Span)>,
 }
 
 /// A node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LockNode {
+pub struct LockNode<'t> {
     /// Where its key stands.
     pub key: Span,
     /// Whether it is a flake.
     pub flake: bool,
     /// What it is locked to, as written, `info` included.
-    pub locked: Attributes,
+    pub locked: Attributes<'t>,
     /// What was asked for, as written.
-    pub original: Attributes,
+    pub original: Attributes<'t>,
     /// Where `locked` stands, if it is there.
     pub locked_at: Option<Span>,
     /// Where `original` stands, if it is there.
     pub original_at: Option<Span>,
     /// Its inputs.
-    pub inputs: BTreeMap<String, Edge>,
+    pub inputs: ByName<'t, Edge<'t>>,
     /// The input whose directory a relative path counts from (Nix 2.26).
-    pub parent: Option<Vec<String>>,
+    pub parent: Option<Vec<Cow<'t, str>>>,
     /// Keys that Nix does not know.
-    pub unknown: Vec<(String, Span)>,
+    pub unknown: Vec<(Cow<'t, str>, Span)>,
 }
 
 /// The attributes of a reference.
-pub type Attributes = BTreeMap<String, Attr>;
+pub type Attributes<'t> = ByName<'t, Attr<'t>>;
 
 /// An attribute with its places.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attr {
+pub struct Attr<'t> {
     /// Where the key stands.
     pub key: Span,
     /// Where the value stands.
     pub span: Span,
     /// The value.
-    pub value: Attribute,
+    pub value: Attribute<'t>,
 }
 
 /// The value of an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Attribute {
+pub enum Attribute<'t> {
     /// Text.
-    Text(String),
+    Text(Cow<'t, str>),
     /// A number, as written.
-    Number(String),
+    Number(&'t str),
     /// A boolean.
     Bool(bool),
 }
 
 /// An input with its places.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edge {
+pub struct Edge<'t> {
     /// Where its name stands.
     pub key: Span,
     /// Where it says where it leads.
     pub span: Span,
     /// Where it leads.
-    pub target: LockInput,
+    pub target: LockInput<'t>,
 }
 
 /// Where an input leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LockInput {
+pub enum LockInput<'t> {
     /// To a node.
-    Node(String),
+    Node(Cow<'t, str>),
     /// To where a path of input names from the root leads.
-    Follows(Vec<String>),
+    Follows(Vec<Cow<'t, str>>),
 }
 
 /// A lock file with what is wrong in places that leave the rest readable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reading {
+pub struct Reading<'t> {
     /// What it says.
-    pub lock: FlakeLock,
+    pub lock: FlakeLock<'t>,
     /// Values of wrong types and what is missing, in the order of the file.
     pub defects: Vec<FlakeLockError>,
 }
@@ -208,7 +182,7 @@ impl FlakeLockError {
     }
 }
 
-impl Attr {
+impl Attr<'_> {
     /// The text, if it is one.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
@@ -219,7 +193,7 @@ impl Attr {
     }
 }
 
-impl LockNode {
+impl LockNode<'_> {
     /// The text of an attribute of `locked`.
     #[must_use]
     pub fn locked_text(&self, name: &str) -> Option<&str> {
@@ -233,25 +207,25 @@ impl LockNode {
     }
 }
 
-impl FlakeLock {
+impl<'t> FlakeLock<'t> {
     /// Reads a lock file of version 5, 6 or 7.
     ///
     /// # Errors
     /// The first place that breaks the format.
-    pub fn parse(bytes: &[u8]) -> Result<Self, FlakeLockError> {
+    pub fn parse(bytes: &'t [u8]) -> Result<Self, FlakeLockError> {
         let Reading { lock, defects } = Self::read(bytes)?;
         if let Some(defect) = defects.into_iter().next() {
             return Err(defect);
         }
-        for (name, node) in &lock.nodes {
-            for (input, edge) in &node.inputs {
+        for (name, node) in lock.nodes.iter() {
+            for (input, edge) in node.inputs.iter() {
                 if let LockInput::Node(target) = &edge.target
-                    && !lock.nodes.contains_key(target)
+                    && !lock.nodes.contains(target)
                 {
                     return Err(FlakeLockError::Dangling {
                         span: edge.span,
                         what: format!("the input '{input}' of '{name}'"),
-                        name: target.clone(),
+                        name: target.to_string(),
                     });
                 }
             }
@@ -266,37 +240,47 @@ impl FlakeLock {
     /// # Errors
     /// A defect that leaves nothing to read: no JSON, another version, no
     /// nodes, no root.
-    pub fn read(bytes: &[u8]) -> Result<Reading, FlakeLockError> {
+    pub fn read(bytes: &'t [u8]) -> Result<Reading<'t>, FlakeLockError> {
         let Document { root: top, duplicates } = json::parse(bytes)?;
         let at = top.span();
         let mut reader = Reader::default();
-        let mut top = members(top).map_err(|node| wrong(&node, "the lock file", "an object"))?;
-        let version = version(top.get("version"), at)?;
+        let (mut found_version, mut found_nodes, mut found_root) = (None, None, None);
+        let mut unknown = Vec::new();
+        let top = members(top).map_err(|node| wrong(&node, "the lock file", "an object"))?;
+        for Member { key, offset, key_end, value } in top {
+            match key.as_ref() {
+                "version" => found_version = Some(value),
+                "nodes" => found_nodes = Some(value),
+                "root" => found_root = Some(value),
+                _ => unknown.push((key, Span::new(offset, key_end))),
+            }
+        }
+        let version = version(found_version.as_ref(), at)?;
         let missing = |key: &str| FlakeLockError::Missing { span: at, what: format!("'{key}'") };
-        let (_, nodes_at) = top.remove("nodes").ok_or_else(|| missing("nodes"))?;
-        let found = members(nodes_at).map_err(|node| wrong(&node, "'nodes'", "an object"))?;
-        let (_, root_at) = top.remove("root").ok_or_else(|| missing("root"))?;
-        top.remove("version");
-        let root_span = root_at.span();
-        let root = text(root_at).map_err(|node| wrong(&node, "'root'", "a string"))?;
-        let mut nodes = BTreeMap::new();
-        for (name, (key, value)) in found {
-            let node = reader.node(&name, key, value, name == root);
-            nodes.insert(name, node);
+        let nodes = found_nodes.ok_or_else(|| missing("nodes"))?;
+        let found = members(nodes).map_err(|node| wrong(&node, "'nodes'", "an object"))?;
+        let root = found_root.ok_or_else(|| missing("root"))?;
+        let root_span = root.span();
+        let root = text(root).map_err(|node| wrong(&node, "'root'", "a string"))?;
+        let nodes: ByName<'t, LockNode<'t>> = found
+            .into_iter()
+            .map(|Member { key, offset, key_end, value }| {
+                let node = reader.node(&key, Span::new(offset, key_end), value, key == root);
+                (key, node)
+            })
+            .collect();
+        if !nodes.contains(&root) {
+            let (what, name) = ("'root'".to_owned(), root.into_owned());
+            return Err(FlakeLockError::Dangling { span: root_span, what, name });
         }
-        if !nodes.contains_key(&root) {
-            let what = "'root'".to_owned();
-            return Err(FlakeLockError::Dangling { span: root_span, what, name: root });
-        }
-        let unknown = top.into_iter().map(|(name, (key, _))| (name, key)).collect();
         let mut defects = reader.defects;
         defects.sort_by_key(FlakeLockError::offset);
         Ok(Reading { lock: Self { version, root, nodes, duplicates, unknown }, defects })
     }
 }
 
-fn version(found: Option<&(Span, Node)>, top: Span) -> Result<u64, FlakeLockError> {
-    let Some((_, node)) = found else {
+fn version(found: Option<&Node<'_>>, top: Span) -> Result<u64, FlakeLockError> {
+    let Some(node) = found else {
         return Err(FlakeLockError::Missing { span: top, what: "'version'".to_owned() });
     };
     let Value::Number(found) = &node.value else {
@@ -306,7 +290,7 @@ fn version(found: Option<&(Span, Node)>, top: Span) -> Result<u64, FlakeLockErro
         Ok(version) if VERSIONS.contains(&version) => Ok(version),
         parsed => Err(FlakeLockError::Version {
             span: node.span(),
-            found: found.clone(),
+            found: (*found).to_owned(),
             hint: match parsed {
                 Ok(1..=3) => {
                     "it is from the experiments of 2019 that had 'requires' instead of nodes: lock the flake again with a current Nix"
@@ -321,32 +305,38 @@ fn version(found: Option<&(Span, Node)>, top: Span) -> Result<u64, FlakeLockErro
     }
 }
 
-/// The members of an object by key, the last of equal ones, each with the
-/// place of its key; or the value itself if it is none.
-fn members(node: Node) -> Result<BTreeMap<String, (Span, Node)>, Node> {
-    let span = node.span();
+/// The members of an object in the order of their keys, the last of equal
+/// ones; or the value itself if it is none.
+fn members(node: Node<'_>) -> Result<Vec<Member<'_>>, Node<'_>> {
     match node.value {
-        Value::Object(members) => Ok(members
-            .into_iter()
-            .map(|member| {
-                let key = member.key_span();
-                (member.key, (key, member.value))
-            })
-            .collect()),
-        value => Err(Node { offset: span.start, end: span.end, value }),
+        Value::Object(members) => Ok(last_by_name(members, |one, other| one.key.cmp(&other.key))),
+        value => Err(Node { value, ..node }),
     }
 }
 
-fn text(node: Node) -> Result<String, Node> {
-    let span = node.span();
+fn text(node: Node<'_>) -> Result<Cow<'_, str>, Node<'_>> {
     match node.value {
         Value::String(text) => Ok(text),
-        value => Err(Node { offset: span.start, end: span.end, value }),
+        value => Err(Node { value, ..node }),
     }
 }
 
-fn wrong(node: &Node, what: impl Into<String>, expected: &'static str) -> FlakeLockError {
+fn wrong(node: &Node<'_>, what: impl Into<String>, expected: &'static str) -> FlakeLockError {
     FlakeLockError::Type { span: node.span(), what: what.into(), found: node.kind(), expected }
+}
+
+/// What Nix takes the value of an attribute of references as; `None` for one
+/// that has no meaning everywhere.
+fn expected(attribute: &str) -> Option<&'static str> {
+    Some(match attribute {
+        "type" | "url" | "owner" | "repo" | "ref" | "rev" | "narHash" | "host" | "dir" | "id"
+        | "path" | "name" | "dirtyRev" | "dirtyShortRev" | "treeHash" | "keytype" | "publicKey"
+        | "publicKeys" => "a string",
+        "lastModified" | "revCount" => "a number",
+        "submodules" | "shallow" | "lfs" | "exportIgnore" | "allRefs" | "unpack"
+        | "verifyCommit" => "a boolean",
+        _ => return None,
+    })
 }
 
 /// Collects defects while it reads on.
@@ -356,11 +346,11 @@ struct Reader {
 }
 
 impl Reader {
-    fn wrong(&mut self, node: &Node, what: String, expected: &'static str) {
+    fn wrong(&mut self, node: &Node<'_>, what: String, expected: &'static str) {
         self.defects.push(wrong(node, what, expected));
     }
 
-    fn node(&mut self, name: &str, key: Span, value: Node, is_root: bool) -> LockNode {
+    fn node<'t>(&mut self, name: &str, key: Span, value: Node<'t>, is_root: bool) -> LockNode<'t> {
         let at = value.span();
         let mut node = LockNode { key, flake: true, ..LockNode::default() };
         let members = match members(value) {
@@ -370,9 +360,9 @@ impl Reader {
                 return node;
             }
         };
-        let mut info = Attributes::new();
-        for (member, (member_key, value)) in members {
-            match member.as_str() {
+        let mut info = Attributes::default();
+        for Member { key, offset, key_end, value } in members {
+            match key.as_ref() {
                 "flake" => match value.value {
                     Value::Bool(flake) => node.flake = flake,
                     _ => self.wrong(&value, format!("'flake' of '{name}'"), "a boolean"),
@@ -388,10 +378,10 @@ impl Reader {
                 "info" => info = self.attributes(value, "info", name),
                 "parent" => node.parent = self.path(value, || format!("'parent' of '{name}'")),
                 "inputs" => node.inputs = self.inputs(value, name),
-                _ => node.unknown.push((member, member_key)),
+                _ => node.unknown.push((key, Span::new(offset, key_end))),
             }
         }
-        node.locked.extend(info);
+        node.locked = node.locked.with(info);
         if !is_root {
             for (part, at_part) in [("locked", node.locked_at), ("original", node.original_at)] {
                 if at_part.is_none() {
@@ -403,43 +393,41 @@ impl Reader {
         node
     }
 
-    fn inputs(&mut self, value: Node, node: &str) -> BTreeMap<String, Edge> {
+    fn inputs<'t>(&mut self, value: Node<'t>, node: &str) -> ByName<'t, Edge<'t>> {
         let members = match members(value) {
             Ok(members) => members,
             Err(value) => {
                 self.wrong(&value, format!("'inputs' of '{node}'"), "an object");
-                return BTreeMap::new();
+                return ByName::default();
             }
         };
-        let mut inputs = BTreeMap::new();
-        for (name, (key, value)) in members {
-            let span = value.span();
+        let input = |Member { key: name, offset, key_end, value }: Member<'t>| {
+            let (key, span) = (Span::new(offset, key_end), value.span());
             let target = match value.value {
                 Value::String(target) => LockInput::Node(target),
                 Value::Array(_) => {
                     let what = || format!("the input '{name}' of '{node}'");
-                    match self.path(value, what) {
-                        Some(path) => LockInput::Follows(path),
-                        None => continue,
-                    }
+                    LockInput::Follows(self.path(value, what)?)
                 }
                 _ => {
                     let what = format!("the input '{name}' of '{node}'");
                     self.wrong(&value, what, "a string or an array of strings");
-                    continue;
+                    return None;
                 }
             };
-            inputs.insert(name, Edge { key, span, target });
-        }
-        inputs
+            Some((name, Edge { key, span, target }))
+        };
+        members.into_iter().filter_map(input).collect()
     }
 
     /// A path of input names.
-    fn path(&mut self, value: Node, what: impl Fn() -> String) -> Option<Vec<String>> {
-        let span = value.span();
+    fn path<'t>(
+        &mut self,
+        value: Node<'t>,
+        what: impl Fn() -> String,
+    ) -> Option<Vec<Cow<'t, str>>> {
         let Value::Array(items) = value.value else {
-            let other = Node { offset: span.start, end: span.end, value: value.value };
-            self.wrong(&other, what(), "an array of strings");
+            self.wrong(&value, what(), "an array of strings");
             return None;
         };
         let mut path = Vec::with_capacity(items.len());
@@ -455,40 +443,31 @@ impl Reader {
         Some(path)
     }
 
-    fn attributes(&mut self, value: Node, part: &str, node: &str) -> Attributes {
+    fn attributes<'t>(&mut self, value: Node<'t>, part: &str, node: &str) -> Attributes<'t> {
         let members = match members(value) {
             Ok(members) => members,
             Err(value) => {
                 self.wrong(&value, format!("'{part}' of '{node}'"), "an object");
-                return Attributes::new();
+                return Attributes::default();
             }
         };
-        let mut found = Attributes::new();
-        for (name, (key, value)) in members {
+        let attribute = |Member { key: name, offset, key_end, value }: Member<'t>| {
             let span = value.span();
-            let is = |known: &[&str]| known.contains(&name.as_str());
-            let expected = match &value.value {
-                Value::String(_) if !is(&NUMBERS) && !is(&SWITCHES) => None,
-                Value::Number(_) if !is(&TEXTS) && !is(&SWITCHES) => None,
-                Value::Bool(_) if !is(&TEXTS) && !is(&NUMBERS) => None,
-                _ if is(&TEXTS) => Some("a string"),
-                _ if is(&NUMBERS) => Some("a number"),
-                _ if is(&SWITCHES) => Some("a boolean"),
-                _ => Some("a string, a number or a boolean"),
+            let expected = expected(&name);
+            let right = expected.is_none_or(|expected| expected == value.kind());
+            let found = match value.value {
+                Value::String(text) if right => Attribute::Text(text),
+                Value::Number(number) if right => Attribute::Number(number),
+                Value::Bool(value) if right => Attribute::Bool(value),
+                _ => {
+                    let expected = expected.unwrap_or("a string, a number or a boolean");
+                    self.wrong(&value, format!("'{name}' in '{part}' of '{node}'"), expected);
+                    return None;
+                }
             };
-            if let Some(expected) = expected {
-                self.wrong(&value, format!("'{name}' in '{part}' of '{node}'"), expected);
-                continue;
-            }
-            let value = match value.value {
-                Value::String(text) => Attribute::Text(text),
-                Value::Number(number) => Attribute::Number(number),
-                Value::Bool(value) => Attribute::Bool(value),
-                Value::Null | Value::Array(_) | Value::Object(_) => continue,
-            };
-            found.insert(name, Attr { key, span, value });
-        }
-        found
+            Some((name, Attr { key: Span::new(offset, key_end), span, value: found }))
+        };
+        members.into_iter().filter_map(attribute).collect()
     }
 }
 
@@ -502,14 +481,13 @@ mod tests {
     #[test]
     fn facts_are_read() {
         let lock = FlakeLock::parse(GOOD.as_bytes()).unwrap();
-        assert_eq!((lock.version, lock.root.as_str(), lock.nodes.len()), (7, "root", 2));
-        assert!(!lock.nodes["a"].flake);
-        assert_eq!(lock.nodes["a"].locked["lastModified"].value, Attribute::Number("5".to_owned()));
-        assert_eq!(lock.nodes["root"].inputs["a"].target, LockInput::Node("a".to_owned()));
-        assert_eq!(
-            lock.nodes["root"].inputs["b"].target,
-            LockInput::Follows(vec!["a".to_owned(), "x".to_owned()])
-        );
+        assert_eq!((lock.version, lock.root.as_ref(), lock.nodes.len()), (7, "root", 2));
+        let (a, root) = (lock.nodes.get("a").unwrap(), lock.nodes.get("root").unwrap());
+        assert!(!a.flake);
+        assert_eq!(a.locked.get("lastModified").unwrap().value, Attribute::Number("5"));
+        assert_eq!(root.inputs.get("a").unwrap().target, LockInput::Node("a".into()));
+        let path = vec!["a".into(), "x".into()];
+        assert_eq!(root.inputs.get("b").unwrap().target, LockInput::Follows(path));
     }
 
     #[test]

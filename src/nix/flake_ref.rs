@@ -69,7 +69,7 @@ pub fn is_known(kind: &str, attribute: &str) -> bool {
 
 /// A reference: `locked` or `original` of a node.
 #[derive(Debug, Clone, Copy)]
-pub struct FlakeRef<'l>(pub &'l Attributes);
+pub struct FlakeRef<'l>(pub &'l Attributes<'l>);
 
 /// A URL in its parts, as far as references need them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +141,7 @@ pub enum Comparison {
 impl<'l> FlakeRef<'l> {
     /// An attribute.
     #[must_use]
-    pub fn attribute(self, name: &str) -> Option<&'l Attr> {
+    pub fn attribute(self, name: &str) -> Option<&'l Attr<'l>> {
         self.0.get(name)
     }
 

@@ -176,41 +176,65 @@ pub fn brief(text: &str) -> String {
 #[must_use]
 pub fn hidden_in_file(text: &[u8]) -> Vec<Span> {
     let mut found = Vec::new();
-    let mut from = 0;
-    // Pieces between quotes: what is outside strings is covered too, for a
-    // file that is no JSON has no inside.
-    for piece in text.split(|byte| matches!(byte, b'"' | b'\n')) {
-        if is_suspect(piece) {
-            // Offsets stay as they are: every byte is replaced by one.
-            let plain: String = piece
-                .iter()
-                .map(|byte| if byte.is_ascii() { char::from(*byte) } else { '.' })
-                .collect::<String>()
-                .replace("\\/", "//");
-            let plain = if plain.contains("////") { plain.replace("////", ".://") } else { plain };
-            found.extend(
-                hidden(&plain)
-                    .into_iter()
-                    .map(|range| Span::new(from + range.start, from + range.end)),
-            );
-        }
-        from += piece.len() + 1;
+    for piece in suspect_pieces(text) {
+        // Offsets stay as they are: every byte is replaced by one.
+        let plain: String = text
+            .get(piece.clone())
+            .unwrap_or_default()
+            .iter()
+            .map(|byte| if byte.is_ascii() { char::from(*byte) } else { '.' })
+            .collect::<String>()
+            .replace("\\/", "//");
+        let plain = if plain.contains("////") { plain.replace("////", ".://") } else { plain };
+        let spans = hidden(&plain).into_iter();
+        found.extend(
+            spans.map(|range| Span::new(piece.start + range.start, piece.start + range.end)),
+        );
     }
     found
+}
+
+/// The pieces of a file in which something could be hidden, in its order. A
+/// piece lies between quotes: what is outside strings is covered too, for a
+/// file that is no JSON has no inside.
+fn suspect_pieces(text: &[u8]) -> Vec<Range<usize>> {
+    let of = |places: &mut dyn Iterator<Item = usize>| {
+        let mut pieces: Vec<Range<usize>> = Vec::new();
+        for at in places {
+            if pieces.last().is_some_and(|last| at < last.end) || !is_suspect_at(text, at) {
+                continue;
+            }
+            let (before, behind) = text.split_at_checked(at).unwrap_or((text, &[]));
+            let start = memchr::memrchr2(b'"', b'\n', before).map_or(0, |quote| quote + 1);
+            let length = memchr::memchr2(b'"', b'\n', behind).unwrap_or(behind.len());
+            pieces.push(start..at + length);
+        }
+        pieces
+    };
+    let mut pieces = of(&mut memchr::memchr3_iter(b'@', b'?', b'_', text));
+    pieces.append(&mut of(&mut memchr::memchr2_iter(b'-', b'A', text)));
+    pieces.sort_unstable_by_key(|piece| piece.start);
+    pieces.dedup();
+    pieces
 }
 
 /// Whether anything could be hidden in it. Nearly nothing is, and this is asked
 /// of every text of a file.
 fn is_suspect(piece: &[u8]) -> bool {
-    piece.iter().enumerate().any(|(at, byte)| match byte {
-        b'@' | b'?' => true,
+    (0..piece.len()).any(|at| is_suspect_at(piece, at))
+}
+
+/// Whether what stands there begins or ends something that could be hidden.
+fn is_suspect_at(text: &[u8], at: usize) -> bool {
+    match text.get(at) {
+        Some(b'@' | b'?') => true,
         // All prefixes of tokens but one end with one of these.
-        b'_' | b'-' => TOKENS.iter().any(|(prefix, _)| {
-            piece.get(..=at).is_some_and(|begin| begin.ends_with(prefix.as_bytes()))
+        Some(b'_' | b'-') => TOKENS.iter().any(|(prefix, _)| {
+            text.get(..=at).is_some_and(|begin| begin.ends_with(prefix.as_bytes()))
         }),
-        b'A' => piece.get(at..).is_some_and(|rest| rest.starts_with(b"AKIA")),
+        Some(b'A') => text.get(at..).is_some_and(|rest| rest.starts_with(b"AKIA")),
         _ => false,
-    })
+    }
 }
 
 /// What may not be shown, in the order of the text.
@@ -273,6 +297,21 @@ fn tokens(text: &str) -> impl Iterator<Item = Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_suspect_piece_of_a_file_is_found_once() {
+        let text = b"a\"b?c@d\"ghp_x-glpat-AKIA\"sha256-A_-\"\nAKIA\n@";
+        let pieces: Vec<&[u8]> =
+            suspect_pieces(text).into_iter().map(|piece| &text[piece]).collect();
+        assert_eq!(pieces, [&b"b?c@d"[..], b"ghp_x-glpat-AKIA", b"AKIA", b"@"]);
+        let split: Vec<&[u8]> = text
+            .split(|byte| matches!(byte, b'"' | b'\n'))
+            .filter(|piece| is_suspect(piece))
+            .collect();
+        assert_eq!(pieces, split);
+        // One piece of megabytes is looked at once.
+        assert_eq!(suspect_pieces(&vec![b'@'; 4 << 20]), [0..4 << 20]);
+    }
 
     #[test]
     fn nothing_is_overlooked_that_could_be_hidden() {

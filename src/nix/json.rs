@@ -3,8 +3,10 @@
 //!
 //! Follows RFC 8259. Readers that keep only one of two equal keys disagree on
 //! which, so a doubled key lets one file mean two things.
-//! The reader does not recurse.
+//! The reader does not recurse. Texts are borrowed from the file; only those
+//! with escapes are copies.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -25,9 +27,9 @@ pub const MAX_DUPLICATES: usize = 100;
 
 /// A text that was read.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Document {
+pub struct Document<'t> {
     /// The value.
-    pub root: Node,
+    pub root: Node<'t>,
     /// Keys that stand twice in one object.
     pub duplicates: Duplicates,
 }
@@ -60,43 +62,43 @@ impl Span {
 
 /// A value with its place.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Node {
+pub struct Node<'t> {
     /// Offset of its first byte.
     pub offset: usize,
     /// Offset behind its last byte.
     pub end: usize,
     /// What it is.
-    pub value: Value,
+    pub value: Value<'t>,
 }
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub enum Value<'t> {
     /// `null`.
     Null,
     /// `true` or `false`.
     Bool(bool),
     /// A number, as written.
-    Number(String),
+    Number(&'t str),
     /// A string, its escapes resolved.
-    String(String),
+    String(Cow<'t, str>),
     /// The items.
-    Array(Vec<Node>),
+    Array(Vec<Node<'t>>),
     /// The members as they stand, doubled keys included.
-    Object(Vec<Member>),
+    Object(Vec<Member<'t>>),
 }
 
 /// A member of an object.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Member {
+pub struct Member<'t> {
     /// Its key.
-    pub key: String,
+    pub key: Cow<'t, str>,
     /// Offset of the key's opening quote.
     pub offset: usize,
     /// Offset behind the key's closing quote.
     pub key_end: usize,
     /// Its value.
-    pub value: Node,
+    pub value: Node<'t>,
 }
 
 /// A key that stands twice.
@@ -176,10 +178,10 @@ impl fmt::Display for Shown {
     }
 }
 
-impl Node {
+impl<'t> Node<'t> {
     /// The members, if it is an object.
     #[must_use]
-    pub fn members(&self) -> Option<&[Member]> {
+    pub fn members(&self) -> Option<&[Member<'t>]> {
         match &self.value {
             Value::Object(members) => Some(members),
             _ => None,
@@ -222,7 +224,7 @@ impl Node {
     }
 }
 
-impl Member {
+impl Member<'_> {
     /// Where its key stands.
     #[must_use]
     pub const fn key_span(&self) -> Span {
@@ -234,7 +236,7 @@ impl Member {
 ///
 /// # Errors
 /// The first byte that breaks the grammar or a bound.
-pub fn parse(bytes: &[u8]) -> Result<Document, JsonError> {
+pub fn parse(bytes: &[u8]) -> Result<Document<'_>, JsonError> {
     let fail = |offset, defect| Err(JsonError { offset, defect });
     if bytes.len() > MAX_LEN {
         return fail(MAX_LEN, Defect::TooLong(bytes.len()));
@@ -243,7 +245,8 @@ pub fn parse(bytes: &[u8]) -> Result<Document, JsonError> {
         Ok(text) => text,
         Err(error) => return fail(error.valid_up_to(), Defect::NotUtf8),
     };
-    let mut reader = Reader { text, at: 0 };
+    let mut reader =
+        Reader { text, bytes, at: 0, nodes: Vec::new(), members: Vec::new(), open: Vec::new() };
     let mut duplicates = Duplicates::default();
     let root = reader.document(&mut duplicates)?;
     reader.blanks();
@@ -257,20 +260,22 @@ pub fn parse(bytes: &[u8]) -> Result<Document, JsonError> {
 }
 
 /// An array or object under way.
-struct Frame {
+struct Frame<'t> {
     offset: usize,
-    inside: Inside,
+    inside: Inside<'t>,
 }
 
-enum Inside {
-    Array(Vec<Node>),
-    Object { members: Vec<Member>, seen: Seen, key: Key },
+/// Where what is inside begins on the stack of its kind; of an object also
+/// the keys met and the one whose value comes next.
+enum Inside<'t> {
+    Array { first: usize },
+    Object { first: usize, seen: Seen<'t>, key: Key<'t> },
 }
 
 /// A key with where it begins and ends.
 #[derive(Default)]
-struct Key {
-    name: String,
+struct Key<'t> {
+    name: Cow<'t, str>,
     offset: usize,
     end: usize,
 }
@@ -279,44 +284,62 @@ struct Key {
 /// most objects of a lock are this small, and a table for each costs more.
 const FEW: usize = 12;
 
-/// Where the keys of an object under way were met first, once it has more
-/// than [`FEW`].
+/// The keys of an object under way.
 #[derive(Default)]
-struct Seen(HashMap<String, usize>);
+struct Seen<'t> {
+    /// Whether one stands before a smaller or equal one. As long as none does,
+    /// the last one tells that the next is new; Nix writes all keys so.
+    unsorted: bool,
+    /// Where each was met first, if there are more than [`FEW`] unsorted ones.
+    table: HashMap<Cow<'t, str>, usize>,
+}
 
-impl Seen {
+impl<'t> Seen<'t> {
     /// Where `key` stood before, if it did.
-    fn first(&mut self, key: &Key, members: &[Member]) -> Option<usize> {
+    fn first(&mut self, key: &Key<'t>, members: &[Member<'t>]) -> Option<usize> {
+        if !self.unsorted {
+            if members.last().is_none_or(|last| last.key < key.name) {
+                return None;
+            }
+            self.unsorted = true;
+        }
         if members.len() <= FEW {
             return members.iter().find(|one| one.key == key.name).map(|one| one.offset);
         }
-        if self.0.is_empty() {
+        if self.table.is_empty() {
             for member in members {
-                self.0.entry(member.key.clone()).or_insert(member.offset);
+                self.table.entry(member.key.clone()).or_insert(member.offset);
             }
         }
-        match self.0.get(&key.name) {
+        match self.table.get(&key.name) {
             Some(first) => Some(*first),
             None => {
-                self.0.insert(key.name.clone(), key.offset);
+                self.table.insert(key.name.clone(), key.offset);
                 None
             }
         }
     }
 }
 
-struct Reader<'a> {
-    text: &'a str,
+struct Reader<'t> {
+    text: &'t str,
+    bytes: &'t [u8],
     at: usize,
+    /// The items of all open arrays, one after the other: each is moved into
+    /// a vector of the right size when its array ends.
+    nodes: Vec<Node<'t>>,
+    /// The members of all open objects, likewise.
+    members: Vec<Member<'t>>,
+    open: Vec<Frame<'t>>,
 }
 
-impl<'a> Reader<'a> {
+impl<'t> Reader<'t> {
     fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+        self.bytes.get(self.at).copied()
     }
 
-    fn rest(&self) -> &'a str {
-        self.text.get(self.at..).unwrap_or_default()
+    fn rest(&self) -> &'t [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
     }
 
     fn blanks(&mut self) {
@@ -336,102 +359,133 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn document(&mut self, duplicates: &mut Duplicates) -> Result<Node, JsonError> {
-        let mut open: Vec<Frame> = Vec::new();
+    fn document(&mut self, duplicates: &mut Duplicates) -> Result<Node<'t>, JsonError> {
         let mut values = 0_usize;
         loop {
             self.blanks();
-            let offset = self.at;
             values += 1;
             if values > MAX_VALUES {
                 return Err(self.error(Defect::TooMany));
             }
-            let mut done = match self.peek() {
-                Some(bracket @ (b'[' | b'{')) => {
-                    if open.len() >= MAX_DEPTH {
-                        return Err(self.error(Defect::TooDeep));
-                    }
-                    self.at += 1;
-                    self.blanks();
-                    let empty = if bracket == b'[' { b']' } else { b'}' };
-                    if self.peek() == Some(empty) {
-                        self.at += 1;
-                        let value = if bracket == b'[' {
-                            Value::Array(Vec::new())
-                        } else {
-                            Value::Object(Vec::new())
-                        };
-                        Node { offset, end: self.at, value }
-                    } else if bracket == b'[' {
-                        open.push(Frame { offset, inside: Inside::Array(Vec::new()) });
-                        continue;
-                    } else {
-                        let key = self.key()?;
-                        let inside =
-                            Inside::Object { members: Vec::new(), seen: Seen::default(), key };
-                        open.push(Frame { offset, inside });
-                        continue;
-                    }
-                }
-                _ => {
-                    let value = self.scalar()?;
-                    Node { offset, end: self.at, value }
-                }
-            };
+            let Some(mut done) = self.begin()? else { continue };
             // A finished value goes into what encloses it, which may be
             // finished by that in turn.
             loop {
-                let Some(frame) = open.last_mut() else { return Ok(done) };
                 self.blanks();
-                let more = match (&frame.inside, self.peek()) {
-                    (_, Some(b',')) => true,
-                    (Inside::Array(_), Some(b']')) | (Inside::Object { .. }, Some(b'}')) => false,
-                    (Inside::Array(_), _) => return Err(self.unexpected("',' or ']'")),
-                    (Inside::Object { .. }, _) => return Err(self.unexpected("',' or '}'")),
+                let more = match (self.open.last().map(|frame| &frame.inside), self.peek()) {
+                    (None, _) => return Ok(done),
+                    (Some(_), Some(b',')) => true,
+                    (Some(Inside::Array { .. }), Some(b']'))
+                    | (Some(Inside::Object { .. }), Some(b'}')) => false,
+                    (Some(Inside::Array { .. }), _) => return Err(self.unexpected("',' or ']'")),
+                    (Some(Inside::Object { .. }), _) => return Err(self.unexpected("',' or '}'")),
                 };
                 self.at += 1;
-                let mut doubled = None;
-                match &mut frame.inside {
-                    Inside::Array(items) => items.push(done),
-                    Inside::Object { members, seen, key } => {
-                        let Key { name, offset, end } = std::mem::take(key);
-                        members.push(Member { key: name, offset, key_end: end, value: done });
-                        if more {
-                            self.blanks();
-                            *key = self.key()?;
-                            if let Some(first) = seen.first(key, members) {
-                                doubled = Some((key.name.clone(), first, key.offset));
-                            }
-                        }
-                    }
-                }
-                if let Some((key, first, again)) = doubled {
-                    duplicates.count += 1;
-                    if duplicates.named.len() < MAX_DUPLICATES {
-                        let path = path_of(&open);
-                        duplicates.named.push(DuplicateKey { path, key, first, again });
-                    }
-                }
+                self.put(done);
                 if more {
+                    self.next_key(duplicates)?;
                     break;
                 }
-                let Some(Frame { offset, inside }) = open.pop() else {
+                let Some(Frame { offset, inside }) = self.open.pop() else {
                     return Err(self.unexpected("the end of the text"));
                 };
-                done = match inside {
-                    Inside::Array(items) => {
-                        Node { offset, end: self.at, value: Value::Array(items) }
-                    }
-                    Inside::Object { members, .. } => {
-                        Node { offset, end: self.at, value: Value::Object(members) }
-                    }
+                let value = match inside {
+                    Inside::Array { first } => Value::Array(self.nodes.split_off(first)),
+                    Inside::Object { first, .. } => Value::Object(self.members.split_off(first)),
                 };
+                done = Node { offset, end: self.at, value };
             }
         }
     }
 
+    /// Reads a value that holds no others, or opens one that does.
+    fn begin(&mut self) -> Result<Option<Node<'t>>, JsonError> {
+        let offset = self.at;
+        let value = match self.peek() {
+            Some(bracket @ (b'[' | b'{')) => {
+                if self.open.len() >= MAX_DEPTH {
+                    return Err(self.error(Defect::TooDeep));
+                }
+                self.at += 1;
+                self.blanks();
+                let is_array = bracket == b'[';
+                if self.peek() != Some(if is_array { b']' } else { b'}' }) {
+                    let inside = if is_array {
+                        Inside::Array { first: self.nodes.len() }
+                    } else {
+                        let key = self.key()?;
+                        Inside::Object { first: self.members.len(), seen: Seen::default(), key }
+                    };
+                    self.open.push(Frame { offset, inside });
+                    return Ok(None);
+                }
+                self.at += 1;
+                if is_array { Value::Array(Vec::new()) } else { Value::Object(Vec::new()) }
+            }
+            _ => self.scalar()?,
+        };
+        Ok(Some(Node { offset, end: self.at, value }))
+    }
+
+    /// Puts a finished value into the innermost open array or object.
+    fn put(&mut self, done: Node<'t>) {
+        match self.open.last_mut().map(|frame| &mut frame.inside) {
+            Some(Inside::Array { .. }) => self.nodes.push(done),
+            Some(Inside::Object { key, .. }) => {
+                let Key { name, offset, end } = std::mem::take(key);
+                self.members.push(Member { key: name, offset, key_end: end, value: done });
+            }
+            None => {}
+        }
+    }
+
+    /// Behind a comma: in an object, the key of the next member.
+    fn next_key(&mut self, duplicates: &mut Duplicates) -> Result<(), JsonError> {
+        if !matches!(self.open.last(), Some(Frame { inside: Inside::Object { .. }, .. })) {
+            return Ok(());
+        }
+        self.blanks();
+        let next = self.key()?;
+        let Some(Frame { inside: Inside::Object { first, seen, key }, .. }) = self.open.last_mut()
+        else {
+            return Ok(());
+        };
+        let before = self.members.get(*first..).unwrap_or_default();
+        let doubled = seen.first(&next, before).map(|first| (next.name.to_string(), first));
+        let again = next.offset;
+        *key = next;
+        if let Some((key, first)) = doubled {
+            duplicates.count += 1;
+            if duplicates.named.len() < MAX_DUPLICATES {
+                duplicates.named.push(DuplicateKey { path: self.path(), key, first, again });
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys and indices that lead into the innermost open object.
+    fn path(&self) -> Vec<String> {
+        let arrays = self.open.iter().filter_map(|frame| match frame.inside {
+            Inside::Array { first } => Some(first),
+            Inside::Object { .. } => None,
+        });
+        // Where the items of each array end: where those of the next begin.
+        let mut ends = arrays.skip(1).chain([self.nodes.len()]);
+        let above = self.open.len().saturating_sub(1);
+        self.open
+            .iter()
+            .take(above)
+            .map(|frame| match &frame.inside {
+                Inside::Array { first } => {
+                    ends.next().unwrap_or_default().saturating_sub(*first).to_string()
+                }
+                Inside::Object { key, .. } => key.name.to_string(),
+            })
+            .collect()
+    }
+
     /// A key with its colon.
-    fn key(&mut self) -> Result<Key, JsonError> {
+    fn key(&mut self) -> Result<Key<'t>, JsonError> {
         let offset = self.at;
         if self.peek() != Some(b'"') {
             return Err(self.unexpected("a key in quotes"));
@@ -446,23 +500,27 @@ impl<'a> Reader<'a> {
         Ok(Key { name, offset, end })
     }
 
-    fn scalar(&mut self) -> Result<Value, JsonError> {
-        for (word, value) in
-            [("null", Value::Null), ("true", Value::Bool(true)), ("false", Value::Bool(false))]
-        {
-            if self.rest().starts_with(word) {
-                self.at += word.len();
-                return Ok(value);
-            }
-        }
+    fn scalar(&mut self) -> Result<Value<'t>, JsonError> {
         match self.peek() {
             Some(b'"') => self.string().map(Value::String),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            _ => Err(self.unexpected("a value")),
+            Some(b'-' | b'0'..=b'9') => self.number().map(Value::Number),
+            _ => {
+                for (word, value) in [
+                    ("null", Value::Null),
+                    ("true", Value::Bool(true)),
+                    ("false", Value::Bool(false)),
+                ] {
+                    if self.rest().starts_with(word.as_bytes()) {
+                        self.at += word.len();
+                        return Ok(value);
+                    }
+                }
+                Err(self.unexpected("a value"))
+            }
         }
     }
 
-    fn number(&mut self) -> Result<Value, JsonError> {
+    fn number(&mut self) -> Result<&'t str, JsonError> {
         let start = self.at;
         let bad = JsonError { offset: start, defect: Defect::Number };
         let digits = |reader: &mut Self| {
@@ -495,26 +553,36 @@ impl<'a> Reader<'a> {
                 return Err(bad);
             }
         }
-        Ok(Value::Number(self.text.get(start..self.at).unwrap_or_default().to_owned()))
+        Ok(self.text.get(start..self.at).unwrap_or_default())
     }
 
-    fn string(&mut self) -> Result<String, JsonError> {
+    /// A string, from its opening quote on.
+    fn string(&mut self) -> Result<Cow<'t, str>, JsonError> {
         self.at += 1;
-        let mut text = String::new();
+        let mut text = Cow::Borrowed("");
         loop {
+            let start = self.at;
             let rest = self.rest();
             let plain = rest
-                .bytes()
-                .position(|byte| byte == b'"' || byte == b'\\' || byte < 0x20)
+                .iter()
+                .position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))
                 .unwrap_or(rest.len());
-            text.push_str(rest.get(..plain).unwrap_or_default());
             self.at += plain;
+            let part = self.text.get(start..self.at).unwrap_or_default();
+            if text.is_empty() {
+                text = Cow::Borrowed(part);
+            } else {
+                text.to_mut().push_str(part);
+            }
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
                     return Ok(text);
                 }
-                Some(b'\\') => text.push(self.escape()?),
+                Some(b'\\') => {
+                    let character = self.escape()?;
+                    text.to_mut().push(character);
+                }
                 Some(byte) => return Err(self.error(Defect::Control(byte))),
                 None => return Err(self.error(Defect::Ended("the closing quote of a string"))),
             }
@@ -524,7 +592,7 @@ impl<'a> Reader<'a> {
     fn escape(&mut self) -> Result<char, JsonError> {
         let start = self.at;
         let bad = JsonError { offset: start, defect: Defect::Escape };
-        let letter = self.text.as_bytes().get(start + 1).copied();
+        let letter = self.bytes.get(start + 1).copied();
         self.at += 2;
         Ok(match letter {
             Some(plain @ (b'"' | b'\\' | b'/')) => char::from(plain),
@@ -538,7 +606,7 @@ impl<'a> Reader<'a> {
                 let first = self.hex4().ok_or_else(|| bad.clone())?;
                 let mut units = vec![first];
                 if (0xd800..0xdc00).contains(&first) {
-                    if !self.rest().starts_with("\\u") {
+                    if !self.rest().starts_with(b"\\u") {
                         return Err(lone);
                     }
                     self.at += 2;
@@ -561,18 +629,6 @@ impl<'a> Reader<'a> {
         self.at += 4;
         u16::from_str_radix(digits, 16).ok()
     }
-}
-
-/// The keys and indices that lead into the innermost open object.
-fn path_of(open: &[Frame]) -> Vec<String> {
-    let above = open.len().saturating_sub(1);
-    open.iter()
-        .take(above)
-        .map(|frame| match &frame.inside {
-            Inside::Array(items) => items.len().to_string(),
-            Inside::Object { key, .. } => key.name.clone(),
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -94,31 +94,31 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A bill of materials that could be read.
 #[derive(Debug)]
-pub struct Document {
+pub struct Document<'t> {
     /// What it is.
     pub spec: Spec,
     /// All of it.
     pub value: Value,
     /// Keys that stand twice in one object.
     pub duplicates: Duplicates,
-    places: Places,
+    places: Places<'t>,
 }
 
 /// Where what stands.
 #[derive(Debug)]
-enum Places {
+enum Places<'t> {
     /// The JSON with its places.
-    Json(Node),
+    Json(Node<'t>),
     /// Places of XML elements by the JSON pointers of what they mean.
     Xml(BTreeMap<String, Span>),
 }
 
-impl Document {
+impl<'t> Document<'t> {
     /// Reads a file.
     ///
     /// # Errors
     /// What is not JSON, or no format that can be judged.
-    pub fn read(bytes: &[u8]) -> Result<Self, DocumentError> {
+    pub fn read(bytes: &'t [u8]) -> Result<Self, DocumentError> {
         let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
         if first == Some(&b'<') || bytes.starts_with(BYTE_ORDER_MARK) {
             let xml::XmlDocument { value, places } = xml::read(bytes)?;
@@ -174,7 +174,7 @@ fn nearest(places: &BTreeMap<String, Span>, pointer: &str) -> Span {
 
 /// The place that stands for a value: scalars whole, of what holds others its
 /// bracket.
-fn opening(node: &Node) -> Span {
+fn opening(node: &Node<'_>) -> Span {
     match node.value {
         json::Value::Array(_) | json::Value::Object(_) => Span::new(node.offset, node.offset + 1),
         _ => node.span(),
@@ -212,19 +212,19 @@ pub(super) fn recognise(value: &Value) -> Result<Spec, DocumentError> {
 
 /// The value without places. Of two equal keys the last counts, as in most
 /// readers; the others are named by [`Document::duplicates`].
-fn plain(node: &Node) -> Value {
+fn plain(node: &Node<'_>) -> Value {
     match &node.value {
         json::Value::Null => Value::Null,
         json::Value::Bool(value) => Value::Bool(*value),
         json::Value::Number(text) => {
-            serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()))
+            serde_json::from_str(text).unwrap_or_else(|_| Value::String((*text).to_owned()))
         }
-        json::Value::String(text) => Value::String(text.clone()),
+        json::Value::String(text) => Value::String(text.to_string()),
         json::Value::Array(items) => Value::Array(items.iter().map(plain).collect()),
         json::Value::Object(members) => {
             let mut map = Map::new();
             for member in members {
-                map.insert(member.key.clone(), plain(&member.value));
+                map.insert(member.key.to_string(), plain(&member.value));
             }
             Value::Object(map)
         }

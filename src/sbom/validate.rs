@@ -237,7 +237,7 @@ fn ordered(a: &str, b: &str) -> (String, String) {
 mod tests {
     use super::*;
 
-    fn document(text: &str) -> Document {
+    fn document(text: &str) -> Document<'_> {
         Document::read(text.as_bytes()).unwrap()
     }
 

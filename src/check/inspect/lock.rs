@@ -7,7 +7,7 @@ use crate::nix::flake_lock::FlakeLock;
 
 /// Reads a lock file.
 #[must_use]
-pub fn inspect(subject: &str, bytes: &[u8]) -> Inspected<FlakeLock> {
+pub fn inspect<'t>(subject: &str, bytes: &'t [u8]) -> Inspected<FlakeLock<'t>> {
     let mut answers = Answers::about(subject);
     let lock = match FlakeLock::parse(bytes) {
         Ok(lock) => lock,

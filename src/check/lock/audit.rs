@@ -21,7 +21,7 @@ pub const MANY: usize = 4_096;
 #[derive(Debug)]
 pub struct Audit<'a> {
     /// What it says.
-    pub lock: &'a FlakeLock,
+    pub lock: &'a FlakeLock<'a>,
     /// Its graph, resolved.
     pub graph: &'a Graph<'a>,
     /// Its text.
@@ -47,7 +47,7 @@ pub struct Input<'a> {
     /// Inputs between it and the root; `None` if the root never reaches it.
     pub depth: Option<usize>,
     /// What the lock says of it.
-    pub node: &'a LockNode,
+    pub node: &'a LockNode<'a>,
     /// What it is locked to.
     pub locked: FlakeRef<'a>,
     /// What was asked for.
@@ -62,7 +62,7 @@ impl<'a> Audit<'a> {
     /// Prepares a lock.
     #[must_use]
     pub fn new(
-        lock: &'a FlakeLock,
+        lock: &'a FlakeLock<'a>,
         graph: &'a Graph<'a>,
         source: &'a Source<'a>,
         now: i64,

@@ -14,6 +14,7 @@ pub mod evidence_rules;
 pub mod identity;
 pub mod policy;
 pub mod questions;
+pub mod reading;
 pub mod suppress;
 pub mod well_known;
 
@@ -79,8 +80,13 @@ pub fn judge(head: &Audit<'_>, base: Option<&Audit<'_>>, defects: &[FlakeLockErr
 /// Warnings that the base deserves as well are not the change's: they become
 /// notes. Errors stay what they are.
 fn stood_before(base: &Audit<'_>, findings: &mut [Finding]) {
+    let warnings = findings.iter().filter(|one| one.level == Level::Warning);
+    let rules: BTreeSet<&'static str> = warnings.map(|one| one.rule.id).collect();
+    if rules.is_empty() {
+        return;
+    }
     let mut before = Vec::new();
-    alone::check(base, &mut before);
+    alone::check_for(&rules, base, &mut before);
     let before: BTreeSet<(&str, &str)> =
         before.iter().map(|one| (one.rule.id, one.subject.as_str())).collect();
     for finding in findings.iter_mut().filter(|one| one.level == Level::Warning) {

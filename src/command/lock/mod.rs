@@ -11,13 +11,14 @@ use super::deliver::show;
 use super::time::Timestamp;
 use super::{Environment, ToolError};
 use crate::check::lock::audit::Audit;
+use crate::check::lock::reading::{Readings, is_large, together};
 use crate::check::lock::well_known::Tables;
 use crate::check::lock::{Judgement, judge, malformed, suppress};
 use crate::check::{Inconclusive, Reason, Source};
 use crate::gather::lock::files::{Base, is_directory};
 use crate::gather::named::input;
+use crate::nix::flake_lock::Reading;
 use crate::nix::flake_lock::graph::Graph;
-use crate::nix::flake_lock::{FlakeLock, Reading};
 use crate::nix::flake_secrets::hidden_in_file;
 use crate::nix::json::MAX_LEN;
 use crate::report::lock::{BaseShown, LockReport};
@@ -50,8 +51,6 @@ pub fn run(
     let tables = Tables::built_in();
     let signers = evidence::signers(args, base.as_ref(), now, environment)?;
 
-    let mut source = Source::new(name.as_str(), &bytes);
-    source.hide(hidden_in_file(&bytes));
     let mut config_source =
         settings.text.as_ref().map(|(name, bytes)| Source::new(name.as_str(), bytes.as_bytes()));
     if let Some(config) = &mut config_source {
@@ -71,6 +70,10 @@ pub fn run(
         },
         None => None,
     };
+    let Readings { head: reading, base: base_reading, hidden } =
+        Readings::of(&bytes, base_bytes.as_deref());
+    let mut source = Source::new(name.as_str(), &bytes);
+    source.hide(hidden);
     let mut report = LockReport::new(&source, settings.origin.clone());
     report.base = base.as_ref().map(|base| match base {
         Base::File { path, .. } => BaseShown::File(show(path)),
@@ -81,7 +84,7 @@ pub fn run(
         },
     });
     report.findings.extend(settings.findings(&name));
-    let Reading { lock, defects } = match FlakeLock::read(&bytes) {
+    let Reading { lock, defects } = match reading {
         Ok(reading) => reading,
         Err(error) => {
             report.asked += 1;
@@ -90,14 +93,10 @@ pub fn run(
             return Ok(report.without_lock());
         }
     };
-    let graph = Graph::new(&lock);
-    let head = Audit::new(&lock, &graph, &source, now, &settings.config, &tables);
-
     // The lock before the change; one that cannot be read leaves the change
     // unjudged.
     let base_name = report.base.as_ref().map_or_else(String::new, BaseShown::name);
     let base_source = Source::new(base_name.as_str(), base_bytes.as_deref().unwrap_or_default());
-    let base_reading = base_bytes.as_deref().map(FlakeLock::read);
     let base_reading = match base_reading {
         Some(Ok(reading)) => Some(reading),
         Some(Err(error)) => {
@@ -112,7 +111,12 @@ pub fn run(
         }
         None => None,
     };
-    let base_graph = base_reading.as_ref().map(|reading| Graph::new(&reading.lock));
+    let (graph, base_graph) = together(
+        is_large(&bytes, base_bytes.as_deref()),
+        || Graph::new(&lock),
+        || base_reading.as_ref().map(|reading| Graph::new(&reading.lock)),
+    );
+    let head = Audit::new(&lock, &graph, &source, now, &settings.config, &tables);
     let base_audit = base_reading.as_ref().zip(base_graph.as_ref()).map(|(reading, graph)| {
         Audit::new(&reading.lock, graph, &base_source, now, &settings.config, &tables)
     });

@@ -7,7 +7,8 @@
 //! (`doFind` in `src/libflake/lockfile.cc`, `getInputByPath` in
 //! `call-flake.nix`).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
 
 use super::{Edge, FlakeLock, LockInput, LockNode};
 
@@ -41,7 +42,7 @@ pub struct GraphNode<'l> {
     /// Its key.
     pub key: &'l str,
     /// What the lock says of it.
-    pub node: &'l LockNode,
+    pub node: &'l LockNode<'l>,
     /// The node and input by which it is reached first.
     pub parent: Option<(usize, &'l str)>,
     /// Inputs between it and the root; `None` for one that is never reached.
@@ -56,7 +57,7 @@ pub struct GraphInput<'l> {
     /// Its name.
     pub name: &'l str,
     /// What the lock says of it.
-    pub edge: &'l Edge,
+    pub edge: &'l Edge<'l>,
     /// Where it leads.
     pub target: Target,
 }
@@ -80,7 +81,7 @@ pub struct GraphDefect<'l> {
     /// The input.
     pub input: &'l str,
     /// Where and what it is.
-    pub edge: &'l Edge,
+    pub edge: &'l Edge<'l>,
     /// What is wrong.
     pub kind: DefectKind<'l>,
 }
@@ -93,19 +94,19 @@ pub enum DefectKind<'l> {
     /// It follows a path that leads nowhere, from this name on.
     DanglingFollows {
         /// The path.
-        path: &'l [String],
+        path: &'l [Cow<'l, str>],
         /// The name at which it ends.
         at: &'l str,
     },
     /// It follows in a circle, back to itself.
     FollowsCycle {
         /// The paths that are followed, one after the other.
-        through: Vec<&'l [String]>,
+        through: Vec<&'l [Cow<'l, str>]>,
     },
     /// It follows something that follows in a circle.
     IntoCycle {
         /// The path.
-        path: &'l [String],
+        path: &'l [Cow<'l, str>],
     },
     /// It leads to the root, or to a node that leads back to it.
     NodeCycle(usize),
@@ -116,9 +117,9 @@ pub enum DefectKind<'l> {
 impl<'l> Graph<'l> {
     /// Resolves a lock.
     #[must_use]
-    pub fn new(lock: &'l FlakeLock) -> Self {
-        let index: BTreeMap<&str, usize> =
-            lock.nodes.keys().enumerate().map(|(at, key)| (key.as_str(), at)).collect();
+    pub fn new(lock: &'l FlakeLock<'l>) -> Self {
+        let index: HashMap<&str, usize> =
+            lock.nodes.iter().enumerate().map(|(at, (key, _))| (key, at)).collect();
         let nodes: Vec<GraphNode<'l>> = lock
             .nodes
             .iter()
@@ -135,7 +136,7 @@ impl<'l> Graph<'l> {
                         edge,
                         target: match &edge.target {
                             LockInput::Node(target) => index
-                                .get(target.as_str())
+                                .get(target.as_ref())
                                 .map_or(Target::Nowhere, |at| Target::Node(*at)),
                             LockInput::Follows(_) => Target::Nowhere,
                         },
@@ -143,7 +144,7 @@ impl<'l> Graph<'l> {
                     .collect(),
             })
             .collect();
-        let root = index.get(lock.root.as_str()).copied().unwrap_or(0);
+        let root = index.get(lock.root.as_ref()).copied().unwrap_or(0);
         let mut graph = Self { nodes, root, order: Vec::new(), defects: Vec::new() };
         for node in 0..graph.nodes.len() {
             graph.missing(node);
@@ -221,7 +222,7 @@ impl<'l> Graph<'l> {
             self.order.push(at);
             let Some(node) = self.nodes.get(at) else { continue };
             let depth = node.depth.unwrap_or(0) + 1;
-            let next: Vec<(usize, &str, &Edge)> = node
+            let next: Vec<(usize, &str, &Edge<'_>)> = node
                 .inputs
                 .iter()
                 .filter_map(|input| match input.target {
@@ -339,7 +340,7 @@ enum State<'l> {
 /// A path under way.
 struct Walk<'l> {
     place: Place,
-    path: &'l [String],
+    path: &'l [Cow<'l, str>],
     /// How many of its names are resolved.
     done: usize,
     /// The node they lead to.
@@ -349,13 +350,21 @@ struct Walk<'l> {
 /// Resolves every input that follows, each once, without recursion.
 struct Follower<'g, 'l> {
     graph: &'g mut Graph<'l>,
-    states: Vec<Vec<State<'l>>>,
+    /// Of the inputs of all nodes, one after the other.
+    states: Vec<State<'l>>,
+    /// Where those of each node begin.
+    firsts: Vec<usize>,
 }
 
 impl<'l> Follower<'_, 'l> {
     fn resolve_all(graph: &mut Graph<'l>) {
-        let states = graph.nodes.iter().map(|node| vec![State::New; node.inputs.len()]).collect();
-        let mut follower = Follower { graph, states };
+        let mut firsts = Vec::with_capacity(graph.nodes.len());
+        let mut count = 0;
+        for node in &graph.nodes {
+            firsts.push(count);
+            count += node.inputs.len();
+        }
+        let mut follower = Follower { graph, states: vec![State::New; count], firsts };
         for node in 0..follower.graph.nodes.len() {
             let count = follower.graph.nodes.get(node).map_or(0, |found| found.inputs.len());
             for input in 0..count {
@@ -364,12 +373,12 @@ impl<'l> Follower<'_, 'l> {
         }
     }
 
-    fn input(&self, (node, input): Place) -> Option<(&'l str, &'l Edge, Target)> {
+    fn input(&self, (node, input): Place) -> Option<(&'l str, &'l Edge<'l>, Target)> {
         let found = self.graph.nodes.get(node)?.inputs.get(input)?;
         Some((found.name, found.edge, found.target))
     }
 
-    fn follows(&self, place: Place) -> Option<&'l [String]> {
+    fn follows(&self, place: Place) -> Option<&'l [Cow<'l, str>]> {
         match &self.input(place)?.1.target {
             LockInput::Follows(path) => Some(path),
             LockInput::Node(_) => None,
@@ -377,12 +386,14 @@ impl<'l> Follower<'_, 'l> {
     }
 
     fn state(&self, (node, input): Place) -> State<'l> {
-        self.states.get(node).and_then(|states| states.get(input)).copied().unwrap_or(State::New)
+        let first = self.firsts.get(node).copied().unwrap_or_default();
+        self.states.get(first + input).copied().unwrap_or(State::New)
     }
 
     fn set(&mut self, place: Place, state: State<'l>) {
         let (node, input) = place;
-        if let Some(slot) = self.states.get_mut(node).and_then(|states| states.get_mut(input)) {
+        let first = self.firsts.get(node).copied().unwrap_or_default();
+        if let Some(slot) = self.states.get_mut(first + input) {
             *slot = state;
         }
     }
@@ -453,7 +464,7 @@ impl<'l> Follower<'_, 'l> {
     fn close_cycle(&mut self, stack: &mut Vec<Walk<'l>>, first: Place) {
         let from = stack.iter().position(|walk| walk.place == first).unwrap_or(0);
         let circle = stack.split_off(from);
-        let mut through: Vec<(Place, &'l [String])> =
+        let mut through: Vec<(Place, &'l [Cow<'l, str>])> =
             circle.iter().map(|walk| (walk.place, walk.path)).collect();
         let start = |place: Place| self.input(place).map(|(_, edge, _)| edge.span.start);
         let earliest =
@@ -493,7 +504,7 @@ impl<'l> Follower<'_, 'l> {
     }
 }
 
-fn walk_path<'l>(follower: &Follower<'_, 'l>, place: Place) -> &'l [String] {
+fn walk_path<'l>(follower: &Follower<'_, 'l>, place: Place) -> &'l [Cow<'l, str>] {
     follower.follows(place).unwrap_or_default()
 }
 
@@ -501,13 +512,17 @@ fn walk_path<'l>(follower: &Follower<'_, 'l>, place: Place) -> &'l [String] {
 mod tests {
     use super::*;
 
-    fn lock(nodes: &str) -> FlakeLock {
-        let text = format!(r#"{{"version":7,"root":"root","nodes":{nodes}}}"#);
+    fn text(nodes: &str) -> String {
+        format!(r#"{{"version":7,"root":"root","nodes":{nodes}}}"#)
+    }
+
+    fn lock(text: &str) -> FlakeLock<'_> {
         FlakeLock::read(text.as_bytes()).unwrap().lock
     }
 
     fn defects(nodes: &str) -> Vec<String> {
-        let lock = lock(nodes);
+        let text = text(nodes);
+        let lock = lock(&text);
         let graph = Graph::new(&lock);
         graph
             .defects
@@ -532,10 +547,11 @@ mod tests {
 
     #[test]
     fn follows_lead_where_nix_is_led() {
-        let lock = lock(
+        let text = text(
             r#"{"root":{"inputs":{"a":"n1","nixpkgs":"n2","b":["a","nixpkgs"]}},
                 "n1":{"inputs":{"nixpkgs":["nixpkgs"],"own":"a"}},"n2":{},"a":{}}"#,
         );
+        let lock = lock(&text);
         let graph = Graph::new(&lock);
         assert!(graph.defects.is_empty());
         let root = &graph.nodes[graph.root];
@@ -579,7 +595,8 @@ mod tests {
         let mut inputs: Vec<String> =
             (0..count).map(|at| format!(r#""i{at:06}":["i{:06}"]"#, at + 1)).collect();
         inputs.push(format!(r#""i{count:06}":"x""#));
-        let lock = lock(&format!(r#"{{"root":{{"inputs":{{{}}}}},"x":{{}}}}"#, inputs.join(",")));
+        let text = text(&format!(r#"{{"root":{{"inputs":{{{}}}}},"x":{{}}}}"#, inputs.join(",")));
+        let lock = lock(&text);
         let graph = Graph::new(&lock);
         assert!(graph.defects.is_empty());
         assert_eq!(graph.nodes[graph.root].inputs[0].target, Target::Follows(1));

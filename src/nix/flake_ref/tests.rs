@@ -2,16 +2,16 @@
 
 use super::*;
 
-fn attributes(text: &str) -> Attributes {
+fn attributes(text: &str) -> Attributes<'_> {
     text.split_whitespace()
         .map(|pair| {
             let (name, value) = pair.split_once('=').unwrap();
             let attr = Attr {
                 key: Span::default(),
                 span: Span::default(),
-                value: Attribute::Text(value.to_owned()),
+                value: Attribute::Text(value.into()),
             };
-            (name.to_owned(), attr)
+            (name.into(), attr)
         })
         .collect()
 }

@@ -3,15 +3,15 @@
 use super::*;
 
 /// What `serde_json` makes of the same value.
-fn plain(node: &Node) -> serde_json::Value {
+fn plain(node: &Node<'_>) -> serde_json::Value {
     match &node.value {
         Value::Null => serde_json::Value::Null,
         Value::Bool(value) => (*value).into(),
         Value::Number(text) => serde_json::from_str(text).unwrap(),
-        Value::String(text) => text.clone().into(),
+        Value::String(text) => text.as_ref().into(),
         Value::Array(items) => items.iter().map(plain).collect(),
         Value::Object(members) => {
-            members.iter().map(|one| (one.key.clone(), plain(&one.value))).collect()
+            members.iter().map(|one| (one.key.to_string(), plain(&one.value))).collect()
         }
     }
 }
@@ -98,7 +98,7 @@ fn doubled_keys_are_named() {
             (String::new(), "n", 1, 46)
         ]
     );
-    assert_eq!(document.root.member("n").unwrap().value, Value::Number("5".to_owned()));
+    assert_eq!(document.root.member("n").unwrap().value, Value::Number("5"));
 }
 
 #[test]

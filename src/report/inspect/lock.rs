@@ -3,12 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use super::Facts;
+use crate::nix::flake_lock::by_name::ByName;
 use crate::nix::flake_lock::{Attribute, Attributes, FlakeLock, LockInput, LockNode};
 use crate::nix::flake_secrets::without_secrets;
 use crate::nix::store_path::StoreDir;
 use crate::report::{Column, Section, Table};
 
-impl Facts for FlakeLock {
+impl Facts for FlakeLock<'_> {
     fn json(&self, _: &StoreDir) -> Value {
         let nodes: Map<String, Value> = self
             .nodes
@@ -22,7 +23,7 @@ impl Facts for FlakeLock {
                             LockInput::Node(target) => json!({ "node": target }),
                             LockInput::Follows(path) => json!({ "follows": path }),
                         };
-                        (name.clone(), value)
+                        (name.to_owned(), value)
                     })
                     .collect();
                 let value = json!({
@@ -32,7 +33,7 @@ impl Facts for FlakeLock {
                     "locked": attributes(&node.locked),
                     "original": attributes(&node.original),
                 });
-                (name.clone(), value)
+                (name.to_owned(), value)
             })
             .collect();
         let duplicates: Vec<Value> = self
@@ -60,28 +61,28 @@ impl Facts for FlakeLock {
         let entries = vec![
             ("version".into(), self.version.to_string().into()),
             ("nodes".into(), self.nodes.len().to_string().into()),
-            ("root".into(), self.root.as_str().into()),
+            ("root".into(), self.root.as_ref().into()),
         ];
         let inputs = self.nodes.get(&self.root).map(|root| &root.inputs);
         let rows = inputs
             .into_iter()
-            .flatten()
+            .flat_map(ByName::iter)
             .map(|(name, input)| {
                 let target = match &input.target {
-                    LockInput::Node(target) => target.clone(),
+                    LockInput::Node(target) => target.to_string(),
                     LockInput::Follows(path) => format!("follows {}", path.join("/")),
                 };
-                vec![name.as_str().into(), target.into()]
+                vec![name.into(), target.into()]
             })
             .collect();
         let nodes = self
             .nodes
             .iter()
-            .filter(|(name, _)| **name != self.root)
+            .filter(|(name, _)| *name != self.root)
             .map(|(name, node)| {
                 let rev = text(node, "rev").unwrap_or_default();
                 vec![
-                    name.as_str().into(),
+                    name.into(),
                     source(node).into(),
                     rev.into(),
                     text(node, "narHash").unwrap_or_default().into(),
@@ -104,12 +105,12 @@ impl Facts for FlakeLock {
     }
 }
 
-fn text(node: &LockNode, name: &str) -> Option<String> {
+fn text(node: &LockNode<'_>, name: &str) -> Option<String> {
     node.locked_text(name).map(without_secrets)
 }
 
 /// Where a node comes from, in a word.
-fn source(node: &LockNode) -> String {
+fn source(node: &LockNode<'_>) -> String {
     let kind = text(node, "type").unwrap_or_default();
     let place = text(node, "url")
         .or_else(|| text(node, "path"))
@@ -119,7 +120,7 @@ fn source(node: &LockNode) -> String {
     if kind.is_empty() { place } else { format!("{kind}:{place}") }
 }
 
-fn attributes(from: &Attributes) -> Map<String, Value> {
+fn attributes(from: &Attributes<'_>) -> Map<String, Value> {
     from.iter()
         .map(|(name, attr)| {
             let value = match &attr.value {
@@ -127,10 +128,10 @@ fn attributes(from: &Attributes) -> Map<String, Value> {
                 Attribute::Bool(value) => (*value).into(),
                 // A number no type of ours can hold is shown as it is written.
                 Attribute::Number(number) => {
-                    serde_json::from_str(number).unwrap_or_else(|_| number.as_str().into())
+                    serde_json::from_str(number).unwrap_or_else(|_| (*number).into())
                 }
             };
-            (name.clone(), value)
+            (name.to_owned(), value)
         })
         .collect()
 }

@@ -52,7 +52,7 @@ pub fn derivation(done: Inspected<DerivationFacts>, store_dir: &StoreDir) -> Rep
 
 /// The report about a lock file.
 #[must_use]
-pub fn lock(done: Inspected<FlakeLock>, store_dir: &StoreDir) -> Report {
+pub fn lock(done: Inspected<FlakeLock<'_>>, store_dir: &StoreDir) -> Report {
     report(("lock file", "lock files"), "lock", done.facts.as_ref(), done.answers, store_dir)
 }
 

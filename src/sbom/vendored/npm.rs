@@ -65,7 +65,7 @@ fn nested(dependencies: &Node, out: &mut Statements) -> Result<(), ReadError> {
             }
             let (name, version) = match stated.strip_prefix("npm:") {
                 Some(alias) => alias.rsplit_once('@').unwrap_or((alias, "")),
-                None => (entry.key.as_str(), stated),
+                None => (entry.key.as_ref(), stated),
             };
             let is_url = version.contains(':') || version.contains('/');
             let mut package = Package::new(Ecosystem::Npm, name, (!is_url).then_some(version));

@@ -126,7 +126,7 @@ impl Statements {
     ///
     /// # Errors
     /// [`ReadError::Json`].
-    pub fn json(&mut self, bytes: &[u8]) -> Result<Node, ReadError> {
+    pub fn json<'t>(&mut self, bytes: &'t [u8]) -> Result<Node<'t>, ReadError> {
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         let document = json::parse(bytes)?;
         if let Some(doubled) = document.duplicates.named.first() {

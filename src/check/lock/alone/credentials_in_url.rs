@@ -25,10 +25,10 @@ fn check_part(
     input: &Input<'_>,
     audit: &Audit<'_>,
     part: &str,
-    attributes: &Attributes,
+    attributes: &Attributes<'_>,
     found: &mut Vec<Finding>,
 ) {
-    for (name, attr) in attributes {
+    for (name, attr) in attributes.iter() {
         let Some(text) = attr.text() else { continue };
         let worst = find(text)
             .into_iter()

@@ -1,5 +1,7 @@
 //! Does a relative path stay inside its flake?
 
+use std::borrow::Cow;
+
 use crate::check::lock::audit::{Audit, Input};
 use crate::check::{Finding, Level, Rule};
 use crate::nix::flake_lock::LockNode;
@@ -37,7 +39,7 @@ pub(super) fn check(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Findin
 }
 
 /// The directories a path counts from, below the root of a source.
-fn base(node: &LockNode, graph: &Graph<'_>) -> String {
+fn base(node: &LockNode<'_>, graph: &Graph<'_>) -> String {
     let mut base = String::new();
     let mut node = node;
     for _ in 0..MAX_PARENTS {
@@ -54,11 +56,11 @@ fn base(node: &LockNode, graph: &Graph<'_>) -> String {
     base
 }
 
-fn find<'l>(graph: &Graph<'l>, path: &[String]) -> Option<&'l LockNode> {
+fn find<'l>(graph: &Graph<'l>, path: &[Cow<'_, str>]) -> Option<&'l LockNode<'l>> {
     let mut at = graph.root;
     for name in path {
         let inputs = &graph.nodes.get(at)?.inputs;
-        let place = inputs.binary_search_by(|input| input.name.cmp(name)).ok()?;
+        let place = inputs.binary_search_by(|input| input.name.cmp(name.as_ref())).ok()?;
         match inputs.get(place)?.target {
             Target::Node(node) | Target::Follows(node) => at = node,
             Target::Nowhere => return None,

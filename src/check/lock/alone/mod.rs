@@ -28,13 +28,15 @@ pub mod unknown_attribute;
 pub mod unlocked_input;
 pub mod untested_branch;
 
+use std::collections::BTreeSet;
+
 use rayon::prelude::*;
 
 use super::audit::{Audit, Input, MANY};
 use crate::check::{Finding, Rule};
 
 /// Inputs that one thread looks at in a row.
-const CHUNK: usize = 1_024;
+pub(super) const CHUNK: usize = 1_024;
 
 /// A rule over one input.
 type InputCheck = fn(&Input<'_>, &Audit<'_>, &mut Vec<Finding>);
@@ -110,10 +112,28 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
 
 /// Applies every check; the number of answers comes back.
 pub fn check(audit: &Audit<'_>, found: &mut Vec<Finding>) -> u64 {
+    check_those(audit, |_| true, found)
+}
+
+/// Applies the checks that may have made the findings of certain rules.
+pub(super) fn check_for(
+    rules: &BTreeSet<&'static str>,
+    audit: &Audit<'_>,
+    found: &mut Vec<Finding>,
+) {
+    // What names no rule makes findings of other commands' rules.
+    let makes = |check: &Check| {
+        check.rules.is_empty() || check.rules.iter().any(|rule| rules.contains(rule.id))
+    };
+    check_those(audit, makes, found);
+}
+
+fn check_those(audit: &Audit<'_>, those: impl Fn(&Check) -> bool, found: &mut Vec<Finding>) -> u64 {
+    let checks: Vec<&Check> = CHECKS.iter().filter(|check| those(check)).collect();
     let each = |inputs: &[Input<'_>]| {
         let (mut answered, mut found) = (0, Vec::new());
         for input in inputs {
-            answered += check_input(input, audit, &mut found);
+            answered += check_input(&checks, input, audit, &mut found);
         }
         (answered, found)
     };
@@ -127,7 +147,7 @@ pub fn check(audit: &Audit<'_>, found: &mut Vec<Finding>) -> u64 {
         answered += more;
         found.extend(findings);
     }
-    for check in CHECKS {
+    for check in &checks {
         if let Looks::AtLock(check) = check.looks {
             check(audit, found);
             answered += 1;
@@ -136,15 +156,20 @@ pub fn check(audit: &Audit<'_>, found: &mut Vec<Finding>) -> u64 {
     answered
 }
 
-/// Applies every check over one input.
-fn check_input(input: &Input<'_>, audit: &Audit<'_>, found: &mut Vec<Finding>) -> u64 {
+/// Applies those checks that look at one input.
+fn check_input(
+    checks: &[&Check],
+    input: &Input<'_>,
+    audit: &Audit<'_>,
+    found: &mut Vec<Finding>,
+) -> u64 {
     if input.depth.is_none() {
         // Nix never reads it, but everybody can.
         credentials_in_url::check(input, audit, found);
         return 1;
     }
     let mut answered = 0;
-    for check in CHECKS {
+    for check in checks {
         if let Looks::AtInput(check) = check.looks {
             check(input, audit, found);
             answered += 1;

@@ -14,7 +14,10 @@ pub mod source_swapped;
 
 pub use pairs::{Change, Pairs};
 
-use super::audit::{Audit, Input};
+use rayon::prelude::*;
+
+use super::alone::CHUNK;
+use super::audit::{Audit, Input, MANY};
 use crate::check::{Finding, Rule};
 
 /// A rule over an input and what it was before.
@@ -57,29 +60,44 @@ pub static RULES: [&Rule; 10] = [
 
 /// Applies every rule; the number of answers comes back.
 pub fn check(both: &Both<'_, '_>, pairs: &Pairs, found: &mut Vec<Finding>) -> u64 {
+    if pairs.changes.len() < MANY {
+        return pairs.changes.iter().map(|change| check_one(change, both, found)).sum();
+    }
+    let each = |changes: &[Change]| {
+        let mut found = Vec::new();
+        let answered = changes.iter().map(|change| check_one(change, both, &mut found)).sum();
+        (answered, found)
+    };
+    let parts: Vec<(u64, Vec<Finding>)> = pairs.changes.par_chunks(CHUNK).map(each).collect();
     let mut answered = 0;
-    for change in &pairs.changes {
-        match *change {
-            Change::Same { before, now } | Change::Changed { before, now } => {
-                let (Some(old), Some(new)) =
-                    (both.base.inputs.get(before), both.head.inputs.get(now))
-                else {
-                    continue;
-                };
-                for check in &PAIR_CHECKS {
-                    check(old, new, both, found);
-                    answered += 1;
-                }
-            }
-            Change::Added { now, .. } => {
-                if let Some(new) = both.head.inputs.get(now) {
-                    follows_removed::check(new, change, both, found);
-                    new_transitive_input::check(new, change, both, found);
-                    answered += 2;
-                }
-            }
-            Change::Removed { .. } => {}
-        }
+    for (more, findings) in parts {
+        answered += more;
+        found.extend(findings);
     }
     answered
+}
+
+/// Applies the rules to one input.
+fn check_one(change: &Change, both: &Both<'_, '_>, found: &mut Vec<Finding>) -> u64 {
+    match *change {
+        Change::Same { before, now } | Change::Changed { before, now } => {
+            let (Some(old), Some(new)) = (both.base.inputs.get(before), both.head.inputs.get(now))
+            else {
+                return 0;
+            };
+            let mut answered = 0;
+            for check in &PAIR_CHECKS {
+                check(old, new, both, found);
+                answered += 1;
+            }
+            answered
+        }
+        Change::Added { now, .. } => {
+            let Some(new) = both.head.inputs.get(now) else { return 0 };
+            follows_removed::check(new, change, both, found);
+            new_transitive_input::check(new, change, both, found);
+            2
+        }
+        Change::Removed { .. } => 0,
+    }
 }

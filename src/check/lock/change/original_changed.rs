@@ -1,6 +1,7 @@
 //! Does flake.nix ask for something else?
 
 use super::Both;
+use super::pairs::equal;
 use crate::check::lock::audit::Input;
 use crate::check::{Finding, Level, Rule};
 
@@ -19,6 +20,9 @@ pub(super) fn check(
     both: &Both<'_, '_>,
     found: &mut Vec<Finding>,
 ) {
+    if equal(&old.node.original, &new.node.original) {
+        return;
+    }
     let (from, to) = (old.original.show(), new.original.show());
     if from == to {
         return;

@@ -1,7 +1,5 @@
 //! Which input of one lock is which of another: the one with the same path.
 
-use std::collections::BTreeMap;
-
 use super::Both;
 use crate::check::lock::audit::Audit;
 use crate::nix::flake_lock::Attributes;
@@ -59,14 +57,13 @@ impl Pairs {
             if input.depth.is_none() {
                 continue;
             }
-            changes.push(match forward.get(&input.at) {
-                Some(Counterpart::Node(node)) => match in_base.get(node) {
+            changes.push(match of(&forward, input.at) {
+                Some(Counterpart::Node(node)) => match of(&in_base, node) {
                     Some(before) => {
-                        let same = both.base.inputs.get(*before).is_some_and(|old| {
+                        let same = both.base.inputs.get(before).is_some_and(|old| {
                             equal(&old.node.locked, &input.node.locked)
                                 && equal(&old.node.original, &input.node.original)
                         });
-                        let before = *before;
                         if same {
                             Change::Same { before, now }
                         } else {
@@ -76,7 +73,7 @@ impl Pairs {
                     None => Change::Added { now, followed: None, with_parent: false },
                 },
                 Some(Counterpart::Followed(node)) => {
-                    Change::Added { now, followed: in_base.get(node).copied(), with_parent: false }
+                    Change::Added { now, followed: of(&in_base, node), with_parent: false }
                 }
                 Some(Counterpart::None) => {
                     Change::Added { now, followed: None, with_parent: false }
@@ -85,8 +82,8 @@ impl Pairs {
             });
         }
         for (before, input) in both.base.inputs.iter().enumerate() {
-            let there = match backward.get(&input.at) {
-                Some(Counterpart::Node(node)) => in_head.contains_key(node),
+            let there = match of(&backward, input.at) {
+                Some(Counterpart::Node(node)) => of(&in_head, node).is_some(),
                 _ => false,
             };
             if input.depth.is_some() && !there {
@@ -98,6 +95,7 @@ impl Pairs {
 }
 
 /// Where a node of one graph is in the other.
+#[derive(Clone, Copy)]
 enum Counterpart {
     Node(usize),
     /// The input is there and follows to this node.
@@ -107,12 +105,20 @@ enum Counterpart {
 
 /// For each node of `of` that is reached, and whose parent has a counterpart,
 /// where its path leads in `to`.
-fn counterparts(of: &Graph<'_>, to: &Graph<'_>) -> BTreeMap<usize, Counterpart> {
-    let mut found = BTreeMap::from([(of.root, Counterpart::Node(to.root))]);
+fn counterparts(of: &Graph<'_>, to: &Graph<'_>) -> Vec<Option<Counterpart>> {
+    let mut found = vec![None; of.nodes.len()];
+    let set = |found: &mut Vec<_>, at: usize, counterpart| {
+        if let Some(slot) = found.get_mut(at) {
+            *slot = Some(counterpart);
+        }
+    };
+    set(&mut found, of.root, Counterpart::Node(to.root));
     for at in &of.order {
         let Some((parent, name)) = of.nodes.get(*at).and_then(|node| node.parent) else { continue };
-        let Some(Counterpart::Node(parent)) = found.get(&parent) else { continue };
-        let input = to.nodes.get(*parent).and_then(|node| {
+        let Some(Counterpart::Node(parent)) = found.get(parent).copied().flatten() else {
+            continue;
+        };
+        let input = to.nodes.get(parent).and_then(|node| {
             let place = node.inputs.binary_search_by(|input| input.name.cmp(name)).ok()?;
             node.inputs.get(place)
         });
@@ -121,20 +127,31 @@ fn counterparts(of: &Graph<'_>, to: &Graph<'_>) -> BTreeMap<usize, Counterpart> 
             Some(Target::Follows(node)) => Counterpart::Followed(node),
             Some(Target::Nowhere) | None => Counterpart::None,
         };
-        found.insert(*at, counterpart);
+        set(&mut found, *at, counterpart);
     }
     found
 }
 
 /// Where each node is among the inputs.
-fn places(audit: &Audit<'_>) -> BTreeMap<usize, usize> {
-    audit.inputs.iter().enumerate().map(|(place, input)| (input.at, place)).collect()
+fn places(audit: &Audit<'_>) -> Vec<Option<usize>> {
+    let mut places = vec![None; audit.graph.nodes.len()];
+    for (place, input) in audit.inputs.iter().enumerate() {
+        if let Some(slot) = places.get_mut(input.at) {
+            *slot = Some(place);
+        }
+    }
+    places
+}
+
+/// What there is of a node.
+fn of<T: Copy>(all: &[Option<T>], node: usize) -> Option<T> {
+    all.get(node).copied().flatten()
 }
 
 /// Whether two references say the same, wherever they stand.
-pub(super) fn equal(a: &Attributes, b: &Attributes) -> bool {
+pub(super) fn equal(a: &Attributes<'_>, b: &Attributes<'_>) -> bool {
     a.len() == b.len()
-        && a.iter().zip(b).all(|((name, one), (other_name, other))| {
+        && a.iter().zip(b.iter()).all(|((name, one), (other_name, other))| {
             name == other_name && one.value == other.value
         })
 }
