@@ -8,7 +8,7 @@ mod archive;
 use super::flake_lock::{Attr, Attribute, Attributes};
 use super::flake_secrets::brief;
 use super::json::Span;
-use archive::{archive_is_one, parameters};
+use archive::{api_names, api_project, archive_is_one, parameters};
 
 /// Attributes that every scheme takes.
 const EVERYWHERE: [&str; 3] = ["type", "dir", "narHash"];
@@ -245,6 +245,10 @@ impl<'l> FlakeRef<'l> {
             "github" | "gitlab" | "sourcehut" => Some((self.text("owner")?, self.text("repo")?)),
             "git" | "hg" | "tarball" | "file" => {
                 let url = self.url()?;
+                if let Some(project) = api_project(url.path) {
+                    let names = api_names(project)?;
+                    return Some((*names.first()?, *names.last()?));
+                }
                 let mut parts = url.segments();
                 let first = parts.next()?;
                 let first = match (first, url.host) {

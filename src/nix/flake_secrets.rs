@@ -177,10 +177,14 @@ pub fn brief(text: &str) -> String {
 pub fn hidden_in_file(text: &[u8]) -> Vec<Span> {
     let mut found = Vec::new();
     for piece in suspect_pieces(text) {
+        // Nobody but who hides something writes plain characters as escapes.
+        let raw = text.get(piece.clone()).unwrap_or_default();
+        if (0..raw.len()).any(|at| is_plain_escape(raw, at)) {
+            found.push(Span::new(piece.start, piece.end));
+            continue;
+        }
         // Offsets stay as they are: every byte is replaced by one.
-        let plain: String = text
-            .get(piece.clone())
-            .unwrap_or_default()
+        let plain: String = raw
             .iter()
             .map(|byte| if byte.is_ascii() { char::from(*byte) } else { '.' })
             .collect::<String>()
@@ -212,7 +216,7 @@ fn suspect_pieces(text: &[u8]) -> Vec<Range<usize>> {
         pieces
     };
     let mut pieces = of(&mut memchr::memchr3_iter(b'@', b'?', b'_', text));
-    pieces.append(&mut of(&mut memchr::memchr2_iter(b'-', b'A', text)));
+    pieces.append(&mut of(&mut memchr::memchr3_iter(b'-', b'A', b'\\', text)));
     pieces.sort_unstable_by_key(|piece| piece.start);
     pieces.dedup();
     pieces
@@ -233,8 +237,18 @@ fn is_suspect_at(text: &[u8], at: usize) -> bool {
             text.get(..=at).is_some_and(|begin| begin.ends_with(prefix.as_bytes()))
         }),
         Some(b'A') => text.get(at..).is_some_and(|rest| rest.starts_with(b"AKIA")),
+        Some(b'\\') => is_plain_escape(text, at),
         _ => false,
     }
+}
+
+/// Whether an escape of JSON stands there for a character that needs none,
+/// such as `\u0040` for `@`.
+fn is_plain_escape(text: &[u8], at: usize) -> bool {
+    let Some(rest) = text.get(at..).and_then(|rest| rest.strip_prefix(b"\\u00")) else {
+        return false;
+    };
+    matches!(rest, [b'2'..=b'7', last, ..] if last.is_ascii_hexdigit())
 }
 
 /// What may not be shown, in the order of the text.
@@ -311,6 +325,19 @@ mod tests {
         assert_eq!(pieces, split);
         // One piece of megabytes is looked at once.
         assert_eq!(suspect_pieces(&vec![b'@'; 4 << 20]), [0..4 << 20]);
+    }
+
+    #[test]
+    fn what_is_written_as_escapes_is_hidden_whole() {
+        for secret in [
+            r"https://user:hunter2\u0040host/x",
+            r"https://host/x\u003ftoken=hunter2",
+            r"https\u003A//user:hunter2@host",
+        ] {
+            let text = format!("\"url\": \"{secret}\"");
+            assert_eq!(hidden_in_file(text.as_bytes()), [Span::new(8, 8 + secret.len())]);
+        }
+        assert_eq!(hidden_in_file(br#""a\u001b\nb""#), []);
     }
 
     #[test]

@@ -55,6 +55,9 @@ pub(super) fn archive_is_one(asked: UrlParts<'_>, got: UrlParts<'_>) -> bool {
     if asked.scheme == "https" && got.scheme != "https" {
         return false;
     }
+    if is_api(asked) || is_api(got) {
+        return !redirected && is_one_of_gitlab(asked, got);
+    }
     if !redirected && asked.path == got.path {
         return parameters(asked) == parameters(got);
     }
@@ -80,6 +83,59 @@ pub(super) fn archive_is_one(asked: UrlParts<'_>, got: UrlParts<'_>) -> bool {
             project(got).is_some_and(|project_got| project_got.eq_ignore_ascii_case(&project_asked))
         }
     }
+}
+
+/// Where the API of GitLab lies, in whose paths owner and repository do not
+/// stand where they stand elsewhere.
+const API: &str = "/api/v4/";
+
+/// What can stand behind the name of an archive of GitLab's API.
+const FORMATS: [&str; 8] = ["", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tb2", ".tar", ".zip"];
+
+fn is_api(url: UrlParts<'_>) -> bool {
+    url.path.starts_with(API)
+}
+
+/// The project of which GitLab's API is asked for an archive, as written: its
+/// path with `%2F` between the names, or its number.
+pub(super) fn api_project(path: &str) -> Option<&str> {
+    let (project, rest) = path.strip_prefix(API)?.strip_prefix("projects/")?.split_once('/')?;
+    let format = rest.strip_prefix("repository/archive")?;
+    (!project.is_empty() && FORMATS.contains(&format)).then_some(project)
+}
+
+/// The names that lead to a project, as [`api_project`] writes them: at least
+/// a group and the project itself.
+pub(super) fn api_names(project: &str) -> Option<Vec<&str>> {
+    let is_name = |name: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        !name.is_empty() && name != "." && name != ".." && name.bytes().all(plain)
+    };
+    let names: Vec<&str> = project.split("%2F").flat_map(|part| part.split("%2f")).collect();
+    (names.len() > 1 && names.iter().all(|name| is_name(name))).then_some(names)
+}
+
+/// Whether two addresses, of which one at least is of GitLab's API, are one
+/// place: the same, or archives of one project. Which commit is in them is
+/// compared by itself, as it is in [`NO_PLACE`].
+fn is_one_of_gitlab(asked: UrlParts<'_>, got: UrlParts<'_>) -> bool {
+    let place = |url: UrlParts<'_>| {
+        if !is_api(url) {
+            return if is_twisted(url.path) { None } else { project(url) };
+        }
+        let id = api_project(url.path)?;
+        if id.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Some(id.to_owned());
+        }
+        Some(api_names(id)?.join("/"))
+    };
+    let (mut wanted, mut found) = (parameters(asked), parameters(got));
+    let (Some(asked_project), Some(got_project)) = (place(asked), place(got)) else {
+        return asked.path == got.path && wanted == found;
+    };
+    wanted.retain(|(name, _)| *name != "sha");
+    found.retain(|(name, _)| *name != "sha");
+    asked_project.eq_ignore_ascii_case(&got_project) && wanted == found
 }
 
 /// Whether a path has parts that mean another place than they name.

@@ -56,6 +56,18 @@ fn one_place_is_known_by_several_names() {
             "type=tarball url=https://channels.nixos.org/nixos-24.11-small/nixexprs.tar.xz",
             "type=tarball url=https://releases.nixos.org/nixos/24.11-small/x/nixexprs.tar.xz",
         ),
+        (
+            "type=tarball url=https://gitlab.com/g/sub/p/-/archive/main/p.tar.gz",
+            "type=tarball url=https://gitlab.com/api/v4/projects/G%2fsub%2Fp/repository/archive.tar.gz?sha=x",
+        ),
+        (
+            "type=tarball url=https://h/api/v4/projects/a%2Fb/repository/archive?sha=main",
+            "type=tarball url=https://h/a/b/-/archive/x/b-x.tar.gz",
+        ),
+        (
+            "type=tarball url=https://h/api/v4/projects/17/repository/archive.tar.gz?sha=main",
+            "type=tarball url=https://h/api/v4/projects/17/repository/archive.tar.gz?sha=x",
+        ),
         ("type=git url=https://h/a?submodules=1", "type=git url=https://h/a?submodules=1&rev=x"),
         ("type=path path=./a", "type=path path=a/"),
     ] {
@@ -118,6 +130,47 @@ fn another_place_is_seen() {
             "type=tarball url=https://bitbucket.org/evil/b/get/main.tar.gz",
             "url",
         ),
+        // GitLab's API: another project, or what is no archive of one.
+        (
+            "type=tarball url=https://gitlab.com/api/v4/projects/17/repository/archive.tar.gz",
+            "type=tarball url=https://gitlab.com/api/v4/projects/666/repository/archive.tar.gz",
+            "url",
+        ),
+        (
+            "type=tarball url=https://gitlab.com/api/v4/projects/17/packages/generic/p/1/f.tar.gz",
+            "type=tarball url=https://gitlab.com/api/v4/projects/17/packages/generic/evil/1/f.tar.gz",
+            "url",
+        ),
+        (
+            "type=tarball url=https://gitlab.com/a/b/-/archive/main/b.tar.gz",
+            "type=tarball url=https://gitlab.com/api/v4/projects/evil%2Fb/repository/archive.tar.gz",
+            "url",
+        ),
+        (
+            "type=tarball url=https://gitlab.com/a/b/-/archive/main/b.tar.gz",
+            "type=tarball url=https://gitlab.com/api/v4/projects/a%2F..%2Fb/repository/archive.tar.gz",
+            "url",
+        ),
+        (
+            "type=tarball url=https://gitlab.com/a/b/-/archive/main/b.tar.gz",
+            "type=tarball url=https://gitlab.com/api/v4/projects/a%2Fb/../evil%2Fb/repository/archive.tar.gz",
+            "url",
+        ),
+        (
+            "type=tarball url=https://gitlab.com/a/b/-/archive/main/b.tar.gz",
+            "type=tarball url=https://gitlab.com/api/v4/projects/a%252Fb/repository/archive.tar.gz",
+            "url",
+        ),
+        (
+            "type=tarball url=https://gitlab.com/a/b/-/archive/main/b.tar.gz",
+            "type=tarball url=https://gitlab.com/api/v4/projects/a%2Fb/repository/archive.tar.gz?path=x",
+            "url",
+        ),
+        (
+            "type=tarball url=https://h/latest.tar.gz",
+            "type=tarball url=https://h/api/v4/projects/666/repository/archive.tar.gz",
+            "url",
+        ),
         // Which thing is meant can stand behind the question mark.
         (
             "type=tarball url=https://h/get?project=a",
@@ -164,6 +217,11 @@ fn owners_and_hosts_are_read() {
         ("type=sourcehut owner=~a repo=b", Some("git.sr.ht"), Some(("~a", "b"))),
         ("type=git url=https://u@H:8443/a/b.git", Some("h"), Some(("a", "b"))),
         ("type=git url=git@host:a/b", Some("host"), None),
+        (
+            "type=tarball url=https://gitlab.com/api/v4/projects/g%2Fs%2Fp/repository/archive.zip",
+            Some("gitlab.com"),
+            Some(("g", "p")),
+        ),
         ("type=path path=/x", None, None),
         (
             "type=tarball url=https://flakehub.com/f/A/b/1.tar.gz",
