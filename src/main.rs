@@ -18,6 +18,13 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == SUPERVISOR_ARGUMENT) {
         return supervisor::main();
     }
+    #[cfg(feature = "rego")]
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|argument| argument == nix_verify::gather::rego::ARGUMENT)
+    {
+        return nix_verify::gather::rego::main();
+    }
     let environment = Environment {
         arguments: std::env::args_os().collect(),
         variables: std::env::vars_os().collect::<BTreeMap<_, _>>(),

@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let Ok(policy) = Policy::parse("p.toml", policy) else { return };
     let materials = [Material::read("m.json", material)];
-    let setting = Setting { now: 1_790_000_000, baselines: &[], advisories: None };
+    let setting = Setting { now: 1_790_000_000, baselines: &[], advisories: None, rego: None };
     let verdict = judge(&[policy], &materials, &setting).verdict(Level::Warning);
     assert!(materials[0].defects.is_empty() || verdict != Verdict::Pass);
 });

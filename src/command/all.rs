@@ -12,13 +12,13 @@ use clap::{Args, Parser as _};
 use super::cli::{Cli, Command, EXIT_CODES};
 use super::deliver::{self, show};
 use super::options::{KeyOptions, OutputOptions, SourceOptions, WorkOptions};
-use super::policy::{AgainstOptions, PolicyOptions, advisories, materials, policies};
+use super::policy::{AgainstOptions, PolicyOptions, advisories, materials, policies, setting};
 use super::time::Timestamp;
 use super::{Environment, ToolError, cache, lock, rebuild, sbom};
 use crate::check::{Coverage, Examination, Inconclusive, NotRun, Reason};
 use crate::gather::named::input;
 use crate::nix::json::MAX_LEN;
-use crate::policy::{Judgement, Material, Setting, judge};
+use crate::policy::{Judgement, Material, judge};
 use crate::report::all::{Part, all};
 use crate::report::{Exit, Progress, Report, Trouble, View};
 use crate::state::atomic;
@@ -180,7 +180,7 @@ pub fn run(
         run.leave_out("policy", "--policy FILE");
     } else {
         let now = args.output.now.unwrap_or_else(|| Timestamp::from(environment.now)).seconds();
-        let setting = Setting { now, baselines: &baselines, advisories: advisories.as_ref() };
+        let setting = setting(now, &baselines, advisories.as_ref());
         let materials = std::mem::take(&mut run.materials);
         let judgement = judge(&policies, &materials, &setting);
         run.parts.push(Part { name: "policy", outcome: Ok(judged(judgement)), file: None });

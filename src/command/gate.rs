@@ -10,7 +10,7 @@ use super::attest::{TrustOptions, lines};
 use super::cli::EXIT_CODES;
 use super::deliver::show;
 use super::options::OutputOptions;
-use super::policy::{AgainstOptions, advisories, materials, policies};
+use super::policy::{AgainstOptions, advisories, materials, policies, setting};
 use super::time::Timestamp;
 use super::{Environment, ToolError};
 use crate::attest::bill::Bill;
@@ -33,7 +33,7 @@ use crate::nix::json::MAX_LEN;
 use crate::nix::store_path::{StoreDir, StorePath};
 use crate::policy::file::Scope;
 use crate::policy::subject::Field;
-use crate::policy::{Material, Policy, Setting, judge};
+use crate::policy::{Material, Policy, judge};
 use crate::report::gate::{EVIDENCE, EvidenceFile, Gate};
 use crate::report::progress::Unit;
 use crate::report::{self, Progress};
@@ -52,7 +52,7 @@ Examples:
   Is every path of this system attested by a builder I trust?
     verify gate /run/current-system --evidence ./attestations --trusted-key ci-1:BASE64
   What a policy asks for, before a profile is activated:
-    verify gate ./result --policy policies/reproducible.toml --evidence ./attestations \\
+    verify gate ./result --policy deployed.toml --evidence ./attestations \\
       --operators operators.toml --min-agree 2 --format json --output gate.json
   With the bytes on this disk, and a report of this machine's own:
     verify gate ./result --contents --evidence rebuild.json --trust-reports
@@ -164,7 +164,7 @@ pub fn run(
             });
         }
         let now = args.output.now.unwrap_or_else(|| Timestamp::from(environment.now)).seconds();
-        let setting = Setting { now, baselines: &baselines, advisories: advisories.as_ref() };
+        let setting = setting(now, &baselines, advisories.as_ref());
         Some(judge(&policies, &materials, &setting))
     };
     Ok(report::gate::gate(Gate {

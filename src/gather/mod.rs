@@ -19,6 +19,8 @@ pub mod inputs;
 pub mod lock;
 pub mod named;
 pub mod nar;
+#[cfg(feature = "rego")]
+pub mod rego;
 pub mod shell;
 pub mod store;
 pub mod vendored;

@@ -8,6 +8,7 @@ use super::file::{Scope, predicate};
 use super::licence::Allowed;
 use super::predicate::Predicate;
 use super::reader::{self, Mistake, Table};
+use super::rego::Module;
 use super::subject::{Field, Kind};
 use super::version::Range;
 use crate::check::Level;
@@ -22,6 +23,8 @@ const MAX_DAYS: i64 = 36_525;
 pub enum Check {
     /// An expression holds.
     Require(Predicate),
+    /// A module of Rego allows it.
+    Rego(Module),
     /// A licence can be chosen of which all parts are listed.
     LicenceAllowed(Allowed),
     /// A licence can be chosen of which no part is listed.
@@ -98,6 +101,7 @@ const BILLS: &[Scope] = &[Scope::Runtime, Scope::Build];
 /// The keys, each with the scopes it has a meaning in.
 const KEYS: &[(&str, &[Scope])] = &[
     ("require", ALL),
+    ("rego", ALL),
     ("allowed-licences", BILLS),
     ("denied-licences", BILLS),
     ("free-licences", BILLS),
@@ -197,6 +201,12 @@ pub fn read(table: &Table<'_>, scope: Scope) -> Result<(Kind, Check), Mistake> {
             let text = reader::text(value, key)?;
             let kind = if Predicate::mentions(&text.value, whole) { whole } else { things };
             (kind, Check::Require(predicate(&text, kind)?))
+        }
+        "rego" => {
+            let text = reader::text(value, key)?;
+            let module = Module::parse(&text.value, [whole, things])
+                .map_err(|error| Mistake::new(text.offset, error.to_string()))?;
+            (module.kind(), Check::Rego(module))
         }
         "allowed-licences" => (things, Check::LicenceAllowed(licences(&texts()?, offset)?)),
         "denied-licences" => (things, Check::LicenceDenied(licences(&texts()?, offset)?)),

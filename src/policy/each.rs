@@ -122,6 +122,7 @@ pub(super) fn ask(
             unless(verdict == "pass", format!("the report's verdict is '{verdict}'"))
         }
         Check::Require(_)
+        | Check::Rego(_)
         | Check::Unique
         | Check::ReproducedPercent(_)
         | Check::MustReproduce(_)

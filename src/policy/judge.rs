@@ -11,6 +11,7 @@ use super::check::Check;
 use super::file::{OnUnknown, Policy, Rule, Waiver};
 use super::material::Material;
 use super::predicate::Evaluator;
+use super::rego;
 use super::subject::{Field, Subject, Unknown};
 use super::{each, together};
 use crate::check::policy::{
@@ -37,6 +38,8 @@ pub struct Setting<'a> {
     pub baselines: &'a [Material],
     /// Known vulnerabilities, if any were given.
     pub advisories: Option<&'a Advisories>,
+    /// What evaluates Rego, if anything here does.
+    pub rego: Option<&'a dyn rego::Evaluator>,
 }
 
 /// What came of a rule.
@@ -344,6 +347,7 @@ fn ask_each<'m>(
         steps: STEPS_EACH.saturating_mul(count).saturating_add(STEPS),
     };
     let mut asked = Vec::with_capacity(subjects.len());
+    let mut told = Told::default();
     for subject in subjects {
         let applies = rule.when.as_ref().map_or(Ok(true), |when| work.holds(when, subject));
         let answer = match applies {
@@ -357,13 +361,57 @@ fn ask_each<'m>(
                         (!holds).then(|| format!("'{}' does not hold", predicate.text()))
                     }))
                 }
+                Check::Rego(module) => match module.input(subject) {
+                    Ok(input) => told.add(asked.len(), input),
+                    Err(unknown) => Answer::Unknown(unknown),
+                },
                 check => Answer::of(each::ask(check, material, subject, setting)),
             },
             Err(unknown) => Answer::Unknown(unknown),
         };
         asked.push(Asked::new(material, subject, answer));
     }
+    if let Check::Rego(module) = &rule.check {
+        told.ask(module, setting.rego, &mut asked);
+    }
     asked
+}
+
+/// What a module of Rego is told, all at once, with the places of the answers.
+#[derive(Default)]
+struct Told {
+    places: Vec<usize>,
+    inputs: Vec<String>,
+}
+
+impl Told {
+    /// Remembers an input, and gives the answer that stands until there is one.
+    fn add(&mut self, place: usize, input: String) -> Answer {
+        self.places.push(place);
+        self.inputs.push(input);
+        Answer::Unknown(Unknown::Other("the module gives no answer".to_owned()))
+    }
+
+    fn ask(
+        self,
+        module: &rego::Module,
+        evaluator: Option<&dyn rego::Evaluator>,
+        asked: &mut [Asked<'_>],
+    ) {
+        let Some(evaluator) = evaluator else { return };
+        if self.inputs.is_empty() {
+            return;
+        }
+        let answers = evaluator.answers(module.text(), &self.inputs);
+        for (place, answer) in self.places.into_iter().zip(answers) {
+            let Some(one) = asked.get_mut(place) else { continue };
+            one.answer = match answer {
+                Ok(true) => Answer::Met,
+                Ok(false) => Answer::Denied("the module does not allow it".to_owned()),
+                Err(why) => Answer::Unknown(Unknown::Other(why)),
+            };
+        }
+    }
 }
 
 /// Evaluation with a bound on its work.

@@ -22,6 +22,7 @@ mod licence;
 pub mod material;
 pub mod predicate;
 mod reader;
+pub mod rego;
 mod report_things;
 mod reports;
 pub mod subject;

@@ -17,6 +17,7 @@ mod genuine;
 mod mutations;
 #[path = "../support/program.rs"]
 mod program;
+mod rego;
 #[path = "../support/report_schema.rs"]
 mod report_schema;
 mod same_call;

@@ -59,6 +59,7 @@ impl Scene {
             now: self.now,
             baselines: &baselines,
             advisories: (!self.advisories.is_empty()).then_some(&advisories),
+            rego: None,
         };
         Some(judge(&[policy], &materials, &setting).verdict(Level::Warning))
     }

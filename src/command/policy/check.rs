@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::super::time::Timestamp;
 use super::super::{Environment, ToolError};
-use super::{CheckArgs, advisories, materials, policies};
-use crate::policy::{Setting, built_in, judge};
+use super::{CheckArgs, advisories, materials, policies, setting};
+use crate::policy::{built_in, judge};
 use crate::report::Report;
 use crate::report::policy;
 
@@ -21,7 +21,7 @@ pub(super) fn run(args: &CheckArgs, environment: &Environment) -> Result<Report,
     let baselines = materials(&args.against.baselines, environment)?;
     let advisories = advisories(&args.against, environment)?;
     let now = args.output.now.unwrap_or_else(|| Timestamp::from(environment.now)).seconds();
-    let setting = Setting { now, baselines: &baselines, advisories: advisories.as_ref() };
+    let setting = setting(now, &baselines, advisories.as_ref());
     let judgement = judge(&policies, &judged, &setting);
     Ok(policy::checked(&policies, &judged, &setting, judgement))
 }

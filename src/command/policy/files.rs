@@ -9,7 +9,7 @@ use crate::gather::named::directory;
 use crate::gather::named::input;
 use crate::nix::json::MAX_LEN;
 use crate::policy::advisories::Advisories;
-use crate::policy::{Material, Policy, built_in, file};
+use crate::policy::{Material, Policy, Setting, built_in, file};
 
 /// Longest advisory or statement. The longest genuine ones have some megabytes.
 const MAX_ADVISORY: usize = 64 << 20;
@@ -43,6 +43,19 @@ pub fn policies(named: &[PathBuf], environment: &Environment) -> Result<Vec<Poli
         found.push(policy);
     }
     Ok(found)
+}
+
+/// What a judgement stands on beside policies and what they judge.
+pub fn setting<'a>(
+    now: i64,
+    baselines: &'a [Material],
+    advisories: Option<&'a Advisories>,
+) -> Setting<'a> {
+    #[cfg(feature = "rego")]
+    let rego = Some(&crate::gather::rego::Processes as &dyn crate::policy::rego::Evaluator);
+    #[cfg(not(feature = "rego"))]
+    let rego = None;
+    Setting { now, baselines, advisories, rego }
 }
 
 /// A policy out of its text.

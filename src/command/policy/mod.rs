@@ -14,7 +14,7 @@ use super::options::OutputOptions;
 use super::{Environment, ToolError, finish};
 use crate::report::Exit;
 
-pub(super) use files::{advisories, materials, policies};
+pub(super) use files::{advisories, materials, policies, setting};
 pub use outcome::PolicyOptions;
 
 const EXAMPLES: &str = "\

@@ -9,8 +9,8 @@ use super::super::deliver;
 use super::super::options::OutputOptions;
 use super::super::time::Timestamp;
 use super::super::{Environment, ToolError};
-use super::{materials, policies};
-use crate::policy::{Material, Policy, Setting, judge};
+use super::{materials, policies, setting};
+use crate::policy::{Material, Policy, judge};
 use crate::report::{Report, policy as render};
 
 /// What the report of a run is called where policies speak about it.
@@ -83,7 +83,7 @@ fn held(
     environment: &Environment,
 ) -> Report {
     let now = now.unwrap_or_else(|| Timestamp::from(environment.now)).seconds();
-    let setting = Setting { now, baselines, advisories: None };
+    let setting = setting(now, baselines, None);
     let judgement = judge(policies, judged, &setting);
     render::held(report, policies, judged, &setting, judgement)
 }

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::super::deliver::show;
 use super::super::{Environment, ToolError};
-use super::{AgainstOptions, TestArgs, advisories, files, materials};
+use super::{AgainstOptions, TestArgs, advisories, files, materials, setting};
 use crate::gather::named::directory;
 use crate::gather::named::input;
 use crate::policy::cases::{Case, Outcome, cases, outcome};
-use crate::policy::{Setting, file, judge};
+use crate::policy::{file, judge};
 use crate::report::Report;
 use crate::report::policy::tested;
 
@@ -82,7 +82,7 @@ fn run_case(
     let against =
         AgainstOptions { baselines: Vec::new(), osv: there(&case.osv), vex: there(&case.vex) };
     let advisories = advisories(&against, environment)?;
-    let setting = Setting { now: case.now, baselines: &baselines, advisories: advisories.as_ref() };
+    let setting = setting(case.now, &baselines, advisories.as_ref());
     let judgement = judge(std::slice::from_ref(policy), &judged, &setting);
     Ok((case, judgement))
 }
