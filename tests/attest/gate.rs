@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use super::scene::{DATED, GREETING, Scene, fixtures, key, rebuild_report, rules};
 
 /// An output with a closure of three.
-const LETTER: &str = "/nix/store/9v6rrdapz55mf7rx14b1pa4a86c8mzd7-letter-1.0";
+pub const LETTER: &str = "/nix/store/9v6rrdapz55mf7rx14b1pa4a86c8mzd7-letter-1.0";
 
 /// A chroot store with what Nix has put there, attestations of it, and a
 /// profile.
-fn scene() -> Scene {
+pub fn scene() -> Scene {
     let scene = Scene::with_report();
     let store = format!("local?root={}", scene.path("root").display());
     let cache = format!("file://{}", fixtures().join("cache").display());

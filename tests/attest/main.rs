@@ -17,6 +17,7 @@ mod all;
 mod gate;
 mod honest;
 mod others;
+mod recipes;
 mod scene;
 #[path = "../support/report_schema.rs"]
 mod schema;
