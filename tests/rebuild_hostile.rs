@@ -90,9 +90,9 @@ impl Scene {
         let text = |text: &str| text.as_bytes().to_vec();
         let stated = StorePath::new([0; 20], name).unwrap();
         let output = output.unwrap_or(Output::InputAddressed { path: stated });
-        let outputs = || BTreeSet::from(["out".to_owned()]);
+        let outputs = || BTreeSet::from(["out".to_owned()]).into();
         let mut derivation = Derivation {
-            outputs: BTreeMap::from([("out".to_owned(), output)]),
+            outputs: [("out".to_owned(), output)].into(),
             input_drvs: inputs.iter().map(|made| (made.drv_path.clone(), outputs())).collect(),
             input_srcs: BTreeSet::from([BUILDER.parse().unwrap()]),
             platform: text("x86_64-linux"),

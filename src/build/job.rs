@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::nix::content_address::ContentAddress;
-use crate::nix::derivation::Derivation;
+use crate::nix::derivation::{ByOutput, Derivation};
 use crate::nix::hash::NarHash;
 use crate::nix::store_path::{StoreDir, StorePath};
 
@@ -21,7 +21,7 @@ pub struct BuildJob {
     /// environment name real paths, and every input is in `inputs`.
     pub derivation: Derivation,
     /// Every output, with its final path where that is known beforehand.
-    pub outputs: BTreeMap<String, Option<StorePath>>,
+    pub outputs: ByOutput<Option<StorePath>>,
     /// The closure of the inputs: exactly what the sandbox's store holds.
     pub inputs: BTreeMap<StorePath, InputObject>,
     /// The world to build in.

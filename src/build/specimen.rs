@@ -226,7 +226,7 @@ fn specimen(
     let platform = format!("{}-linux", std::env::consts::ARCH);
     let arguments = std::iter::once(output_placeholder(OUT)).chain(argument.map(str::to_owned));
     let mut derivation = Derivation {
-        outputs: BTreeMap::from([(OUT.to_owned(), Output::Deferred)]),
+        outputs: [(OUT.to_owned(), Output::Deferred)].into(),
         input_drvs: BTreeMap::new(),
         input_srcs: BTreeSet::from([builder.clone()]),
         platform: text(&platform),

@@ -248,17 +248,18 @@ impl Run<'_> {
         let mut bill = None;
         self.part("sbom export", || {
             let export = export_args(args, evidence)?;
-            let (bytes, report) = sbom::export::run(&export, environment, progress)?;
-            bill = Some(bytes);
+            let (made, report) = sbom::export::run(&export, environment, progress)?;
+            bill = Some(made);
             Ok(report)
         })?;
         // What could not be made has said so; an older one is no answer for it.
-        let Some(bytes) = bill else { return Ok(()) };
+        let Some(mut bill) = bill else { return Ok(()) };
+        let bytes = bill.bytes()?;
         let file = args.report_dir.join(BILL);
-        atomic::write_output(&environment.absolute(&file), &bytes).map_err(|error| {
+        atomic::write_output(&environment.absolute(&file), bytes).map_err(|error| {
             ToolError::failed(format!("write the bill of materials to '{}'", show(&file)), error)
         })?;
-        self.materials.push(Material::read(&show(&file), &bytes));
+        self.materials.push(Material::read(&show(&file), bytes));
         Ok(())
     }
 
@@ -347,12 +348,12 @@ fn export_args(
     let sbom::SbomCommand::Export(mut export) = sbom.command else {
         return Err(no_such_command());
     };
-    export.targets = targets(args);
-    export.evidence = evidence;
-    export.contents = args.contents;
-    export.jobs = args.work.jobs;
-    export.sources = args.sources.clone();
-    export.keys = args.keys.clone();
+    export.bill.targets = targets(args);
+    export.bill.evidence = evidence;
+    export.bill.contents = args.contents;
+    export.bill.jobs = args.work.jobs;
+    export.bill.sources = args.sources.clone();
+    export.bill.keys = args.keys.clone();
     Ok(*export)
 }
 

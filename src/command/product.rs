@@ -1,7 +1,7 @@
 //! Commands that make something: it goes to standard output or to a file, and
 //! the report about it to standard error, so that both can be had at once.
 
-use std::io::Write as _;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -40,18 +40,44 @@ pub struct ProductOptions {
     pub color: ColorWhen,
 }
 
+/// What was made, ready to be written.
+pub(super) trait Product {
+    /// Writes it.
+    ///
+    /// # Errors
+    /// What `out` refuses.
+    fn write(&self, out: &mut dyn Write) -> io::Result<()>;
+}
+
+impl Product for Vec<u8> {
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(self)
+    }
+}
+
 /// Makes something and writes it, with the report about it.
-pub(super) fn run(
+pub(super) fn run<P: Product>(
     options: &ProductOptions,
     environment: &Environment,
-    command: impl FnOnce(&Progress) -> Result<(Vec<u8>, Report), ToolError>,
+    command: impl FnOnce(&Progress) -> Result<(P, Report), ToolError>,
 ) -> Exit {
+    try_run(options, environment, command).unwrap_or_else(|error| complain(&error))
+}
+
+/// As [`run`], for a caller that has something to say about errors.
+///
+/// # Errors
+/// Whatever cannot be made or written.
+pub(super) fn try_run<P: Product>(
+    options: &ProductOptions,
+    environment: &Environment,
+    command: impl FnOnce(&Progress) -> Result<(P, Report), ToolError>,
+) -> Result<Exit, ToolError> {
     let progress = Progress::new(environment.stderr_terminal, options.quiet);
     let made = command(&progress);
     progress.clear();
-    let delivered =
-        made.and_then(|(product, report)| deliver(&product, report, options, environment));
-    delivered.unwrap_or_else(|error| complain(&error))
+    let (product, report) = made?;
+    deliver(&product, report, options, environment)
 }
 
 /// Writes what was made and the report about it.
@@ -59,7 +85,7 @@ pub(super) fn run(
 /// # Errors
 /// Whatever cannot be written.
 pub(super) fn deliver(
-    product: &[u8],
+    product: &impl Product,
     mut report: Report,
     options: &ProductOptions,
     environment: &Environment,
@@ -81,11 +107,13 @@ pub(super) fn deliver(
     };
     match &options.output {
         Some(path) => {
-            atomic::write_output(&environment.absolute(path), product).map_err(|error| {
+            let written =
+                atomic::produce_output(&environment.absolute(path), |out| product.write(out));
+            written.map_err(|error| {
                 ToolError::failed(format!("write '{}'", deliver::show(path)), error)
-            })?
+            })?;
         }
-        None => deliver::write_stdout(|out| out.write_all(product))?,
+        None => deliver::write_stdout(|out| product.write(out))?,
     }
     if let Some(path) = &options.report {
         atomic::produce_output(&environment.absolute(path), |out| {
@@ -96,6 +124,6 @@ pub(super) fn deliver(
         })?;
     }
     // If standard error is gone there is nobody left to tell.
-    let _ = std::io::stderr().write_all(human::render(&report, &manner).as_bytes());
+    let _ = io::stderr().write_all(human::render(&report, &manner).as_bytes());
     Ok(Exit::of(&report, manner.fail_on))
 }

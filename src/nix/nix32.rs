@@ -77,7 +77,14 @@ fn digit(byte: u8) -> Option<u8> {
 /// Writes `bytes` in Nix32.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(encoded_len(bytes.len()));
+    let mut text = String::new();
+    encode_to(bytes, &mut text);
+    text
+}
+
+/// Appends `bytes` in Nix32 to `text`.
+pub fn encode_to(bytes: &[u8], text: &mut String) {
+    text.reserve(encoded_len(bytes.len()));
     for position in (0..encoded_len(bytes.len())).rev() {
         let bit = position * 5;
         let (index, shift) = (bit / 8, bit % 8);
@@ -87,7 +94,6 @@ pub fn encode(bytes: &[u8]) -> String {
         let value = usize::from(window & 0x1f);
         text.push(ALPHABET.get(value).copied().map_or('0', char::from));
     }
-    text
 }
 
 /// Reads `text` as exactly `N` bytes of Nix32.

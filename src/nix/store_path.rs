@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::hash::{Hash, HashAlgorithm, fold};
 use super::nix32::{self, Nix32Error};
@@ -133,7 +134,11 @@ impl StoreDir {
     /// The full path of a store object.
     #[must_use]
     pub fn full(&self, path: &StorePath) -> String {
-        format!("{}/{path}", self.0)
+        let mut full = String::with_capacity(self.0.len() + 2 + HASH_PART_LEN + path.name.len());
+        full.push_str(&self.0);
+        full.push('/');
+        path.write_to(&mut full);
+        full
     }
 
     /// Reads the full path of a store object.
@@ -167,7 +172,8 @@ impl fmt::Display for StoreDir {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct StorePath {
     hash_part: [u8; HASH_PART_BYTES],
-    name: String,
+    /// Shared: paths are copied far more often than they are read.
+    name: Arc<str>,
 }
 
 impl StorePath {
@@ -177,7 +183,7 @@ impl StorePath {
     /// A name that breaks the rules.
     pub fn new(hash_part: [u8; HASH_PART_BYTES], name: &str) -> Result<Self, NameError> {
         check_name(name)?;
-        Ok(Self { hash_part, name: name.to_owned() })
+        Ok(Self { hash_part, name: name.into() })
     }
 
     /// Makes the path of an object of type `kind` (with its references, as in
@@ -215,6 +221,13 @@ impl StorePath {
         &self.name
     }
 
+    /// Appends what stands behind the store directory.
+    fn write_to(&self, text: &mut String) {
+        nix32::encode_to(&self.hash_part, text);
+        text.push('-');
+        text.push_str(&self.name);
+    }
+
     /// Whether this is the path of a `.drv` file.
     #[must_use]
     pub fn is_derivation(&self) -> bool {
@@ -238,7 +251,9 @@ impl FromStr for StorePath {
 
 impl fmt::Display for StorePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.hash_part(), self.name)
+        let mut text = String::with_capacity(HASH_PART_LEN + 1 + self.name.len());
+        self.write_to(&mut text);
+        f.write_str(&text)
     }
 }
 
@@ -250,13 +265,12 @@ impl fmt::Debug for StorePath {
 
 impl Ord for StorePath {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        // Nix32 writes the last byte first, and its alphabet ascends.
-        let written = |path: &Self| {
-            let mut bytes = path.hash_part;
-            bytes.reverse();
-            bytes
-        };
-        written(self).cmp(&written(other)).then_with(|| self.name.cmp(&other.name))
+        // Nix32 writes the last byte first, and its alphabet ascends. Of two
+        // paths the last eight bytes nearly always differ.
+        let last = |path: &Self| path.hash_part.last_chunk().copied().map(u64::from_le_bytes);
+        let digits = || self.hash_part.iter().rev().cmp(other.hash_part.iter().rev());
+        let names = || self.name.cmp(&other.name);
+        last(self).cmp(&last(other)).then_with(digits).then_with(names)
     }
 }
 

@@ -1,8 +1,9 @@
 //! From what was gathered to a bill of materials.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
-use super::bill::{Bill, Build, Component, Kind, Reference, Scope};
+use super::bill::{Bill, Build, Component, Kind, Reference, References, Scope};
 use super::meta::Meta;
 use super::proof::Proofs;
 use super::vendored::Inventory;
@@ -75,15 +76,16 @@ pub fn assemble(facts: &Facts<'_>, scope: Scope) -> Bill {
             builds: BTreeMap::new(),
             created: facts.created.clone(),
         },
+        references: HashMap::new(),
         sources: BTreeMap::new(),
+        inputs: BTreeMap::new(),
+        followed: HashSet::new(),
         left: Vec::new(),
     };
     for target in facts.targets {
-        for item in assembly.items(target) {
-            let reference = assembly.reference(&item);
-            assembly.bill.subjects.insert(reference);
-            assembly.left.push(item);
-        }
+        let items = assembly.items(target).into_iter().collect();
+        let subjects = assembly.follow(items);
+        assembly.bill.subjects.extend(subjects.iter().cloned());
     }
     while let Some(item) = assembly.left.pop() {
         assembly.add(item);
@@ -91,7 +93,9 @@ pub fn assemble(facts: &Facts<'_>, scope: Scope) -> Bill {
     let Assembly { mut bill, .. } = assembly;
     // An object that refers to itself does not depend on itself.
     for (reference, dependencies) in &mut bill.dependencies {
-        dependencies.remove(reference);
+        if dependencies.contains(reference) {
+            Arc::make_mut(dependencies).remove(reference);
+        }
     }
     bill
 }
@@ -102,7 +106,7 @@ fn without_suffix(path: &StorePath) -> &str {
 }
 
 /// A component to be: a store object, an output, or both.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Item {
     path: Option<StorePath>,
     /// The derivation that makes it, and the output.
@@ -112,8 +116,14 @@ struct Item {
 struct Assembly<'a> {
     facts: &'a Facts<'a>,
     bill: Bill,
+    /// What items are called, each name held once.
+    references: HashMap<Item, Reference>,
     /// Sources and patches by derivation, which its outputs share.
     sources: BTreeMap<StorePath, Shared>,
+    /// What derivations were built from, which their outputs share.
+    inputs: BTreeMap<StorePath, References>,
+    /// What is or was left to be added.
+    followed: HashSet<Reference>,
     left: Vec<Item>,
 }
 
@@ -151,14 +161,33 @@ impl Assembly<'_> {
         Item { path: Some(path.clone()), made: self.facts.producers.get(path).cloned() }
     }
 
-    fn reference(&self, item: &Item) -> Reference {
+    fn reference(&mut self, item: &Item) -> Reference {
+        if let Some(known) = self.references.get(item) {
+            return known.clone();
+        }
         let store_dir = self.facts.store_dir;
-        match (&item.path, &item.made) {
+        let reference: Reference = match (&item.path, &item.made) {
             (Some(path), _) => store_dir.full(path),
             (None, Some((drv_path, output))) => format!("{}!{output}", store_dir.full(drv_path)),
             // Items are made with one of the two.
             (None, None) => String::new(),
         }
+        .into();
+        self.references.insert(item.clone(), reference.clone());
+        reference
+    }
+
+    /// Leaves items to be added, each once.
+    fn follow(&mut self, items: BTreeSet<Item>) -> References {
+        let mut references = BTreeSet::new();
+        for item in items {
+            let reference = self.reference(&item);
+            if self.followed.insert(reference.clone()) {
+                self.left.push(item);
+            }
+            references.insert(reference);
+        }
+        references.into()
     }
 
     fn add(&mut self, item: Item) {
@@ -171,32 +200,32 @@ impl Assembly<'_> {
         let Some(dependencies) = self.dependencies(&item) else {
             // What it was linked against is known even so.
             if self.bill.scope == Scope::Linked {
-                self.left.extend(self.linked(&item));
+                let linked = self.linked(&item);
+                self.follow(linked);
             }
             return;
         };
-        let references = dependencies.iter().map(|item| self.reference(item)).collect();
         if let Some((drv_path, _)) = &item.made {
             self.add_build(drv_path, &reference);
         }
-        self.bill.dependencies.insert(reference, references);
-        self.left.extend(dependencies);
+        self.bill.dependencies.insert(reference, dependencies);
     }
 
     /// What an item depends on; `None` if that is not known.
-    fn dependencies(&self, item: &Item) -> Option<BTreeSet<Item>> {
-        match self.bill.scope {
-            Scope::Build => self.inputs(item),
-            Scope::Runtime => self.references(item),
+    fn dependencies(&mut self, item: &Item) -> Option<References> {
+        let items = match self.bill.scope {
+            Scope::Build => return self.inputs(item),
+            Scope::Runtime => self.referred(item)?,
             Scope::Linked => {
-                let mut all = self.references(item)?;
+                let mut all = self.referred(item)?;
                 all.extend(self.linked(item));
-                Some(all)
+                all
             }
-        }
+        };
+        Some(self.follow(items))
     }
 
-    fn references(&self, item: &Item) -> Option<BTreeSet<Item>> {
+    fn referred(&self, item: &Item) -> Option<BTreeSet<Item>> {
         let object = self.facts.objects.get(item.path.as_ref()?)?;
         Some(object.references.as_ref()?.iter().map(|path| self.object(path)).collect())
     }
@@ -209,20 +238,29 @@ impl Assembly<'_> {
     }
 
     /// Everything that was read to make an item.
-    fn inputs(&self, item: &Item) -> Option<BTreeSet<Item>> {
-        let Some((drv_path, _)) = &item.made else {
-            let path = item.path.as_ref()?;
-            // A derivation that cannot be read: who knows what is below it. Any
-            // other path came into the store as it is, and refers to no more
-            // than it says.
-            return match self.facts.objects.get(path) {
-                Some(object) => {
-                    let paths = object.references.as_ref()?;
-                    Some(paths.iter().map(|path| self.object(path)).collect())
-                }
-                None => (!path.is_derivation()).then(BTreeSet::new),
-            };
+    fn inputs(&mut self, item: &Item) -> Option<References> {
+        if let Some((drv_path, _)) = &item.made {
+            return self.read_by(drv_path);
+        }
+        let path = item.path.as_ref()?;
+        // A derivation that cannot be read: who knows what is below it. Any
+        // other path came into the store as it is, and refers to no more
+        // than it says.
+        let items = match self.facts.objects.get(path) {
+            Some(object) => {
+                object.references.as_ref()?.iter().map(|path| self.object(path)).collect()
+            }
+            None if path.is_derivation() => return None,
+            None => BTreeSet::new(),
         };
+        Some(self.follow(items))
+    }
+
+    /// Everything that a derivation reads.
+    fn read_by(&mut self, drv_path: &StorePath) -> Option<References> {
+        if let Some(known) = self.inputs.get(drv_path) {
+            return Some(known.clone());
+        }
         let derivation = self.facts.derivations.derivation(drv_path)?;
         let mut items = BTreeSet::new();
         for (input, outputs) in &derivation.input_drvs {
@@ -236,7 +274,14 @@ impl Assembly<'_> {
             }
         }
         items.extend(derivation.input_srcs.iter().map(|path| self.object(path)));
-        Some(items)
+        // What is read by a build belongs to a bill of what is built from.
+        let inputs = if self.bill.scope == Scope::Build {
+            self.follow(items)
+        } else {
+            Arc::new(items.iter().map(|item| self.reference(item)).collect())
+        };
+        self.inputs.insert(drv_path.clone(), inputs.clone());
+        Some(inputs)
     }
 
     fn add_build(&mut self, drv_path: &StorePath, output: &Reference) {
@@ -245,14 +290,12 @@ impl Assembly<'_> {
             return;
         }
         let Some(derivation) = self.facts.derivations.derivation(drv_path) else { return };
-        let item = Item { path: None, made: Some((drv_path.clone(), String::new())) };
-        let inputs = self.inputs(&item).unwrap_or_default();
         let build = Build {
             system: name::printable(&derivation.platform),
             builder: name::printable(&derivation.builder),
             arguments: derivation.args.iter().map(|argument| name::printable(argument)).collect(),
             outputs: BTreeSet::from([output.clone()]),
-            inputs: inputs.iter().map(|item| self.reference(item)).collect(),
+            inputs: self.read_by(drv_path).unwrap_or_default(),
         };
         self.bill.builds.insert(drv_path.clone(), build);
     }

@@ -6,6 +6,7 @@
 //! `Option` that is `None` never stands for "there is none".
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::vendored::Inventory;
 use crate::nix::hash::{Hash, NarHash};
@@ -48,7 +49,7 @@ pub struct Bill {
     pub components: BTreeMap<Reference, Component>,
     /// Who depends on whom. Every component has an entry if its dependencies
     /// are known; one without is in [`Bill::unknown_dependencies`].
-    pub dependencies: BTreeMap<Reference, BTreeSet<Reference>>,
+    pub dependencies: BTreeMap<Reference, References>,
     /// How what is in the bill was built, by the path of the derivation.
     pub builds: BTreeMap<StorePath, Build>,
     /// The time it is valid for, RFC 3339; `None` if nothing says one.
@@ -64,7 +65,11 @@ impl Bill {
 
 /// What a component is called within a bill: its store path in full, or, for
 /// an output whose path is not known, `DRV!OUTPUT`.
-pub type Reference = String;
+pub type Reference = Arc<str>;
+
+/// Components by reference. Outputs of one derivation share what they were
+/// built from.
+pub type References = Arc<BTreeSet<Reference>>;
 
 /// What a component is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -275,7 +280,7 @@ pub struct Build {
     /// What it makes, by reference.
     pub outputs: BTreeSet<Reference>,
     /// What it reads, by reference.
-    pub inputs: BTreeSet<Reference>,
+    pub inputs: References,
 }
 
 /// What a report of this tool proves about one component.

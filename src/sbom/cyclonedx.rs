@@ -323,7 +323,7 @@ impl Document<'_> {
         let vendored = component.vendored.iter().flat_map(|inventory| &inventory.found);
         let vendored = vendored.map(|one| vendored_component(&component.reference, one));
         Part {
-            bom_ref: component.reference.as_str().into(),
+            bom_ref: Text::from(&*component.reference),
             components: vendored.collect(),
             cpe: component.cpe.as_deref(),
             description: component.description.as_deref(),
@@ -344,11 +344,11 @@ impl Document<'_> {
     fn dependencies(&self) -> impl Iterator<Item = Dependency<'_>> {
         let together = (self.root().is_none()).then(|| Dependency {
             reference: TOGETHER,
-            depends_on: self.bill.subjects.iter().map(Text::from).collect(),
+            depends_on: self.bill.subjects.iter().map(|one| Text::from(&**one)).collect(),
         });
         let own = self.bill.components.iter().map(|(reference, component)| {
-            let on = self.bill.dependencies.get(reference).into_iter().flatten();
-            let mut depends_on: Vec<Text<'_>> = on.map(Text::from).collect();
+            let on = self.bill.dependencies.get(reference).into_iter().flat_map(|on| on.iter());
+            let mut depends_on: Vec<Text<'_>> = on.map(|one| Text::from(&**one)).collect();
             let inside = component.vendored.iter().flat_map(|inventory| &inventory.found);
             depends_on.extend(inside.map(|one| vendored_reference(reference, one).into()));
             depends_on.sort_unstable();
@@ -361,7 +361,7 @@ impl Document<'_> {
     /// What is complete and what is not.
     fn compositions(&self) -> Value {
         let unknown: Vec<&Reference> = self.bill.unknown_dependencies().collect();
-        let mut known: Vec<&str> = self.bill.dependencies.keys().map(String::as_str).collect();
+        let mut known: Vec<&str> = self.bill.dependencies.keys().map(AsRef::as_ref).collect();
         if self.root().is_none() {
             known.push(TOGETHER);
         }
@@ -398,7 +398,7 @@ impl Document<'_> {
                 }));
             }
         }
-        let root = self.root().map_or(TOGETHER, String::as_str);
+        let root = self.root().map_or(TOGETHER, AsRef::as_ref);
         compositions.push(json!({
             "bom-ref": "composition-whole", "aggregate": whole, "assemblies": [root],
         }));

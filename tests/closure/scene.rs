@@ -120,7 +120,10 @@ impl Scene {
             outputs: outputs.iter().map(|output| ((*output).to_owned(), stated(output))).collect(),
             input_drvs: inputs
                 .iter()
-                .map(|made| (made.drv_path.clone(), made.outputs.keys().cloned().collect()))
+                .map(|made| {
+                    let outputs: BTreeSet<String> = made.outputs.keys().cloned().collect();
+                    (made.drv_path.clone(), outputs.into())
+                })
                 .collect(),
             input_srcs: BTreeSet::from([BUILDER.parse().unwrap()]),
             platform: text("x86_64-linux"),

@@ -155,7 +155,7 @@ impl Workshop {
     /// A derivation that builds on another one.
     pub fn make_on(&self, name: &str, builder: &str, arguments: &[&str], input: &Made) -> Made {
         self.make(name, builder, arguments, |derivation| {
-            let outputs = BTreeSet::from(["out".to_owned()]);
+            let outputs = BTreeSet::from(["out".to_owned()]).into();
             derivation.input_drvs.insert(input.drv_path.clone(), outputs);
         })
     }
@@ -169,7 +169,7 @@ impl Workshop {
             let output = Output::Fixed { path: path.clone(), method: Method::Flat, hash };
             derivation.outputs.insert("out".to_owned(), output);
             derivation.env.insert("out".into(), self.store_dir.full(&path).into());
-            let outputs = BTreeSet::from(["out".to_owned()]);
+            let outputs = BTreeSet::from(["out".to_owned()]).into();
             derivation.input_drvs.insert(input.drv_path.clone(), outputs);
         });
         Made { out: Some(path), ..made }
@@ -185,7 +185,7 @@ impl Workshop {
     ) -> Made {
         let text = |text: &str| text.as_bytes().to_vec();
         let mut derivation = Derivation {
-            outputs: BTreeMap::from([("out".to_owned(), Output::Deferred)]),
+            outputs: [("out".to_owned(), Output::Deferred)].into(),
             input_drvs: BTreeMap::new(),
             input_srcs: BTreeSet::from([self.tools.clone()]),
             platform: format!("{}-linux", std::env::consts::ARCH).into_bytes(),

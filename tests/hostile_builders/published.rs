@@ -1,7 +1,6 @@
 //! Escapes that were published for other builders, tried on this one
 //! (SECURITY.md names them).
 
-use std::collections::BTreeMap;
 use std::io::{IoSliceMut, Read as _, Write as _};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -29,8 +28,8 @@ fn fixed(mut job: BuildJob, method: Method, content: &[u8]) -> BuildJob {
     let path = fixed_path(method, &hash, "test", &StoreDir::default()).unwrap();
     job.derivation.env.insert(b"out".to_vec(), format!("/nix/store/{path}").into_bytes());
     job.derivation.outputs =
-        BTreeMap::from([("out".to_owned(), Output::Fixed { path: path.clone(), method, hash })]);
-    job.outputs = BTreeMap::from([("out".to_owned(), Some(path))]);
+        [("out".to_owned(), Output::Fixed { path: path.clone(), method, hash })].into();
+    job.outputs = [("out".to_owned(), Some(path))].into();
     job.network = true;
     job
 }

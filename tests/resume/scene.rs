@@ -68,9 +68,9 @@ impl Scene {
     ) -> Made {
         let text = |text: &str| text.as_bytes().to_vec();
         let stated = StorePath::new([0; 20], name).unwrap();
-        let outputs = || BTreeSet::from(["out".to_owned()]);
+        let outputs = || BTreeSet::from(["out".to_owned()]).into();
         let mut derivation = Derivation {
-            outputs: BTreeMap::from([("out".to_owned(), Output::InputAddressed { path: stated })]),
+            outputs: [("out".to_owned(), Output::InputAddressed { path: stated })].into(),
             input_drvs: inputs.iter().map(|made| (made.drv_path.clone(), outputs())).collect(),
             input_srcs: sources.iter().map(|path| (*path).clone()).collect(),
             platform: text("x86_64-linux"),

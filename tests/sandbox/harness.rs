@@ -8,7 +8,7 @@ use nix_verify::build::{
     BuildJob, BuildOutcome, Built, Executor as _, Failed, InputObject, Limits, SandboxExecutor,
     World,
 };
-use nix_verify::nix::derivation::{Derivation, Output};
+use nix_verify::nix::derivation::{ByOutput, Derivation, Output};
 use nix_verify::nix::hash::NarHash;
 use nix_verify::nix::store_path::{StoreDir, StorePath};
 use nix_verify::state::StateDir;
@@ -156,7 +156,7 @@ impl Place {
         let mut job = BuildJob {
             drv_path: store_path("cccccccccccccccccccccccccccccccc-test.drv"),
             derivation: Derivation {
-                outputs: BTreeMap::new(),
+                outputs: ByOutput::default(),
                 input_drvs: BTreeMap::new(),
                 input_srcs: BTreeSet::from([store_path(TOOLS)]),
                 platform: b"x86_64-linux".to_vec(),
@@ -168,7 +168,7 @@ impl Place {
                     (b"out".to_vec(), format!("/nix/store/{out}").into_bytes()),
                 ]),
             },
-            outputs: BTreeMap::new(),
+            outputs: ByOutput::default(),
             inputs: BTreeMap::from([self.input(TOOLS)]),
             world: World::by_name("nix-2.8").unwrap(),
             cores: 1,

@@ -1,5 +1,7 @@
 //! Closure listings as `exportReferencesGraph` writes them, whole and broken.
 
+use std::process::Command;
+
 use super::nix::text;
 use super::store::Store;
 use super::{Outcome, export, run, unknown};
@@ -47,6 +49,36 @@ fn a_cyclic_listing_is_a_graph_like_any() {
         assert_eq!((edges[A].len(), edges[C].len()), (1, 1), "{edges:?}");
         assert!(edges[A].contains(B) && edges[B].contains(C) && edges[C].contains(A));
     }
+}
+
+/// What can be listed can be drawn.
+#[test]
+fn a_listing_is_drawn() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("closure");
+    let draw = |entries: &[(&str, &[&str])]| {
+        std::fs::write(&file, plain(entries)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_verify"));
+        command.args(["sbom", "graph", &text(&file), "--dot", "--offline"]);
+        run(command)
+    };
+    let whole = draw(&[(TOP, &[A, B]), (A, &[C]), (B, &[C]), (C, &[])]);
+    let drawn = String::from_utf8(whole.out).unwrap();
+    assert_eq!(whole.code, 0, "{}", whole.err);
+    assert_eq!(drawn.matches(" -> ").count(), 4, "{drawn}");
+    // A document is drawn as it is.
+    let listed = run(export([&text(&file), "--offline"]));
+    std::fs::write(&file, listed.out).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_verify"));
+    command.args(["sbom", "graph", &text(&file), "--dot"]);
+    let again = run(command);
+    assert_eq!((again.code, again.out), (0, drawn.into_bytes()), "{}", again.err);
+    // What is not known is said, with the exit code of the bill.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_verify"));
+    command.args(["sbom", "graph", A, "--dot", "--offline"]);
+    let unknown = run(command);
+    assert_eq!(unknown.code, 3, "{}", unknown.err);
+    assert!(unknown.err.contains("a-1.0"), "{}", unknown.err);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::check::{
 };
 use crate::nix::hash::NarHash;
 use crate::nix::store_path::{StoreDir, StorePath};
-use crate::sbom::bill::{Bill, Component, Licence};
+use crate::sbom::bill::{Bill, Component, Licence, Reference};
 use crate::sbom::proof::Proofs;
 
 /// The check that an unknown fact leaves open.
@@ -86,13 +86,13 @@ pub fn examine(exported: Exported<'_>) -> Judged {
                 .with("found NarHash", found.to_string()),
         );
     }
-    let undepended: BTreeSet<&String> = bill.unknown_dependencies().collect();
+    let undepended: BTreeSet<&Reference> = bill.unknown_dependencies().collect();
     for (reference, component) in &bill.components {
         coverage.asked += 1;
         let before = coverage.inconclusive.len();
         let mut open = |check: &str, detail: &str| {
             coverage.inconclusive.push(Inconclusive {
-                subject: reference.clone(),
+                subject: reference.to_string(),
                 check: check.to_owned(),
                 reason: Reason::NoReference,
                 detail: detail.to_owned(),
@@ -109,7 +109,7 @@ pub fn examine(exported: Exported<'_>) -> Judged {
     }
     let described = bill.components.values().filter(|one| is_described(one)).count();
     if exported.described && described == 0 {
-        let subject = bill.subjects.first().cloned().unwrap_or_default();
+        let subject = bill.subjects.first().map(AsRef::as_ref).unwrap_or_default();
         findings.push(Finding::new(
             &UNMATCHED_META,
             subject,
@@ -129,14 +129,14 @@ pub fn examine(exported: Exported<'_>) -> Judged {
         findings.extend(checked.findings);
     }
     let subjects = bill.subjects.iter().map(|reference| {
-        let failed = findings.iter().any(|finding| finding.subject == *reference);
-        let open = coverage.inconclusive.iter().any(|open| open.subject == *reference);
+        let failed = findings.iter().any(|finding| finding.subject == **reference);
+        let open = coverage.inconclusive.iter().any(|open| open.subject == **reference);
         let (verdict, status) = match (failed, open) {
             (true, _) => (Verdict::Fail, "listed, with findings"),
             (false, true) => (Verdict::Inconclusive, "listed, not wholly known"),
             (false, false) => (Verdict::Pass, "listed"),
         };
-        Subject { id: reference.clone(), verdict, status: status.to_owned() }
+        Subject { id: reference.to_string(), verdict, status: status.to_owned() }
     });
     let subjects = subjects.collect();
     let count =
@@ -152,7 +152,7 @@ pub fn examine(exported: Exported<'_>) -> Judged {
         ("with evidence", count(|one| !one.proofs.is_empty())),
         ("not wholly known", count(|one| !one.unknown.is_empty())),
     ];
-    let dependencies = bill.dependencies.values().map(BTreeSet::len).sum();
+    let dependencies = bill.dependencies.values().map(|on| on.len()).sum();
     let left_out: Vec<String> = exported.left_out.iter().cloned().collect();
     let facts = json!({
         "scope": bill.scope.name(),
@@ -197,7 +197,7 @@ fn evidence(
         Some((hash, _)) if !hashes.contains(&hash) => {
             let finding = Finding::new(
                 &EVIDENCE_DIFFERS,
-                &component.reference,
+                &*component.reference,
                 "a report that was given as evidence is about other bytes of this path",
             );
             let finding = finding.with("NarHash in the bill", hash.to_string());
@@ -216,7 +216,7 @@ mod tests {
 
     use super::*;
     use crate::check::Level;
-    use crate::sbom::bill::Scope;
+    use crate::sbom::bill::{References, Scope};
 
     const PATH: &str = "/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-a";
     const HASH: &str = "sha256:06arpldzpalbsxhz6rpsvi1x3y92gl23hxls2p7x24jf3md047ka";
@@ -229,11 +229,11 @@ mod tests {
             unknown: unknown.iter().map(|&text| text.to_owned()).collect(),
             ..Component::new(PATH.into())
         };
-        let dependencies = depended.then(|| (PATH.to_owned(), BTreeSet::new()));
+        let dependencies = depended.then(|| (PATH.into(), References::default()));
         Bill {
             scope: Scope::Runtime,
-            subjects: BTreeSet::from([PATH.to_owned()]),
-            components: BTreeMap::from([(PATH.to_owned(), component)]),
+            subjects: BTreeSet::from([PATH.into()]),
+            components: BTreeMap::from([(PATH.into(), component)]),
             dependencies: dependencies.into_iter().collect(),
             builds: BTreeMap::new(),
             created: None,

@@ -66,7 +66,7 @@ pub fn run(args: &MakeArgs, environment: &Environment) -> Result<Exit, ToolError
         sign_for_nix(&outputs, &secrets, directory, environment)?;
     }
     let report = made(statements, nix_cache.map(show).as_deref());
-    deliver(product.as_bytes(), report, &args.output, environment)
+    deliver(&product.into_bytes(), report, &args.output, environment)
 }
 
 /// The keys to sign with, each once.

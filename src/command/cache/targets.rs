@@ -311,7 +311,7 @@ fn read_derivations(
                 )),
             }
         }
-        let missing = |name: &&String| !checked.outputs.contains_key(*name);
+        let missing = |name: &&String| !checked.outputs.contains_key(name);
         if let Some(name) = outputs.iter().flatten().find(missing) {
             let drv_path = store_dir.full(&drv_path);
             return Err(ToolError::Usage(format!("{drv_path} has no output '{name}'")));

@@ -56,20 +56,20 @@ impl PolicyOptions {
     /// Runs a command and holds bills of materials against the policies.
     ///
     /// # Errors
-    /// Those of the command, and policies that cannot be read.
+    /// Those of the command and of `bills`, and policies that cannot be read.
     pub fn over_bills<T>(
         &self,
         now: Option<Timestamp>,
         environment: &Environment,
         command: impl FnOnce() -> Result<(T, Report), ToolError>,
-        bills: impl FnOnce(&T) -> Vec<Material>,
+        bills: impl FnOnce(&mut T) -> Result<Vec<Material>, ToolError>,
     ) -> Result<(T, Report), ToolError> {
         let policies = policies(&self.policies, environment)?;
-        let (made, report) = command()?;
+        let (mut made, report) = command()?;
         if policies.is_empty() {
             return Ok((made, report));
         }
-        let report = held(report, &policies, &bills(&made), &[], now, environment);
+        let report = held(report, &policies, &bills(&mut made)?, &[], now, environment);
         Ok((made, report))
     }
 }

@@ -2,7 +2,7 @@
 //! executor, world, limits, cache client and judgement as for the targets,
 //! against a signed cache made for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::super::Environment;
 use super::builds::BuildSettings;
@@ -91,7 +91,7 @@ impl Trial<'_> {
         let job = BuildJob {
             drv_path: specimen.drv_path.clone(),
             derivation: specimen.derivation.clone(),
-            outputs: BTreeMap::from([(OUT.to_owned(), Some(specimen.out.clone()))]),
+            outputs: [(OUT.to_owned(), Some(specimen.out.clone()))].into(),
             inputs: all.inputs.clone(),
             world: self.settings.world,
             cores: self.settings.cores,
@@ -166,6 +166,7 @@ fn chain(error: impl std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::num::NonZeroUsize;
     use std::os::unix::fs::PermissionsExt;
     use std::sync::{Arc, Mutex};
@@ -236,7 +237,7 @@ mod tests {
             std::fs::write(&host_path, content).unwrap();
             std::fs::set_permissions(&host_path, PermissionsExt::from_mode(0o444)).unwrap();
             let (nar_hash, nar_size) = tree::hash_tree(&host_path, &mut []).unwrap();
-            let path = job.outputs[OUT].clone().unwrap();
+            let path = job.outputs.get(OUT).unwrap().clone().unwrap();
             let output = BuiltOutput {
                 path,
                 host_path,

@@ -144,7 +144,7 @@ impl Assembly<'_> {
         let mut paths = shelf.realised.clone();
         for (input, outputs) in &derivation.input_drvs {
             let Some((_, checked)) = self.graph.usable(input) else { continue };
-            for output in outputs {
+            for output in outputs.iter() {
                 if let Some(Some(path)) = checked.outputs.get(output) {
                     paths.insert((input.clone(), output.clone()), path.clone());
                 }

@@ -4,6 +4,7 @@ pub(super) mod check;
 mod diff;
 pub(super) mod export;
 mod graph;
+pub(super) mod make;
 mod targets;
 
 use std::path::PathBuf;
@@ -46,7 +47,7 @@ pub enum SbomCommand {
     Check(Box<CheckArgs>),
     /// Compare two documents: added, removed, changed versions, hashes, licences, verdicts
     Diff(Box<DiffArgs>),
-    /// Draw what is in a document, as a graph or, of many components, as a treemap
+    /// Draw what is in a document or a closure, as a graph or, of many components, as a treemap
     Graph(Box<GraphArgs>),
 }
 
@@ -104,6 +105,8 @@ pub struct DiffArgs {
 const GRAPH_EXAMPLES: &str = "\
 Examples:
   Who needs whom?
+    verify sbom graph /run/current-system --local-store --output system.svg
+  In a document?
     verify sbom graph app.cdx.json --output app.svg
   For Graphviz:
     verify sbom graph app.cdx.json --dot | dot -Tpdf -o app.pdf
@@ -115,9 +118,9 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = GRAPH_EXAMPLES)]
 pub struct GraphArgs {
-    /// The document
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    /// What to draw: a document, or what a bill of materials can be about.
+    #[command(flatten)]
+    pub bill: make::BillArgs,
     /// As SVG: a graph, or a treemap of more than 150 components [default]
     #[arg(long, conflicts_with = "dot")]
     pub svg: bool,
@@ -166,12 +169,12 @@ pub(super) fn dispatch(args: &SbomArgs, environment: &Environment) -> Exit {
                 args.product.now,
                 environment,
                 || export::run(args, environment, progress),
-                |bytes| vec![Material::read(&name, bytes)],
+                |product| Ok(vec![Material::read(&name, product.bytes()?)]),
             )
         }),
         SbomCommand::Check(args) => finish(&args.output, environment, |_| {
-            let of = |read: &check::Read| {
-                read.iter().map(|(name, bytes)| Material::read(name, bytes)).collect()
+            let of = |read: &mut check::Read| {
+                Ok(read.iter().map(|(name, bytes)| Material::read(name, bytes)).collect())
             };
             let run = || check::run(args, environment);
             Ok(args.policy.over_bills(args.output.now, environment, run, of)?.1)

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::super::deliver::show;
 use super::super::sources::Sources;
 use super::super::{Environment, ToolError};
-use super::export::ExportArgs;
+use super::make::BillArgs;
 use crate::check::{Finding, Inconclusive, Reason};
 use crate::gather::bill;
 use crate::gather::derivations::evaluate::{Evaluator, Expression};
@@ -50,7 +50,7 @@ enum Word {
 /// # Errors
 /// Something that is none of what a bill can be about, or that cannot be read.
 pub(super) fn read<'a>(
-    args: &'a ExportArgs,
+    args: &'a BillArgs,
     environment: &'a Environment,
     sources: &Sources,
     store_dir: &'a StoreDir,
@@ -79,7 +79,7 @@ pub(super) fn read<'a>(
 }
 
 struct Reading<'a> {
-    args: &'a ExportArgs,
+    args: &'a BillArgs,
     environment: &'a Environment,
     store_dir: &'a StoreDir,
     files: DrvFiles<'a>,
@@ -192,7 +192,7 @@ impl<'a> Reading<'a> {
         self.files.add_directory(Path::new(self.store_dir.as_str()));
         match self.files.load(&path) {
             Ok(derivation) => {
-                let missing = |name: &&String| !derivation.outputs.contains_key(*name);
+                let missing = |name: &&String| !derivation.outputs.contains_key(name);
                 if let Some(name) = outputs.iter().flatten().find(missing) {
                     let path = self.store_dir.full(&path);
                     return Err(ToolError::Usage(format!("{path} has no output '{name}'")));

@@ -12,9 +12,9 @@ use rayon::prelude::*;
 use crate::check::Finding;
 use crate::check::rebuild::rules;
 use crate::gather::derivations::files::{DrvFileError, DrvFiles};
-use crate::nix::derivation::Derivation;
 use crate::nix::derivation::modulo::{DerivationSource, MergeRule};
 use crate::nix::derivation::paths::{OutputPathCheck, PathChecker, PathsReport};
+use crate::nix::derivation::{ByOutput, Derivation};
 use crate::nix::hash::Hash;
 use crate::nix::store_path::{StoreDir, StorePath};
 
@@ -25,7 +25,7 @@ pub const MAX_DERIVATIONS: usize = 1_000_000;
 #[derive(Debug, Clone)]
 pub struct Checked {
     /// The output paths, for those outputs that have one before the build.
-    pub outputs: BTreeMap<String, Option<StorePath>>,
+    pub outputs: ByOutput<Option<StorePath>>,
     /// The masked hash modulo, which names its realisations.
     pub modulo: Option<Hash>,
     /// The merge rule that alone gives the stated paths, if one does.

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::nix::hash::HashAlgorithm;
 
@@ -95,7 +97,8 @@ fn what_cannot_be_fetched_is_said() {
     assert!(!reasons.concat().contains('\x1b'));
 
     let mut two = drv(Method::Flat, BASH, &[url]);
-    two.outputs.insert("dev".to_owned(), two.outputs["out"].clone());
+    let out = two.outputs.get("out").unwrap().clone();
+    two.outputs.insert("dev".to_owned(), out);
     assert_eq!(FetchPlan::of(&two, None), Err(FetchImpossible::NotFixed));
     two.outputs = [("out".to_owned(), Output::Deferred)].into();
     assert_eq!(FetchPlan::of(&two, None), Err(FetchImpossible::NotFixed));
@@ -116,7 +119,7 @@ fn mirrors_come_from_the_derivation_that_lists_them() {
     let mut source = drv(Method::Flat, BASH, &[("urls", "mirror://gnu/hello/h.tar.gz")]);
     let path: StorePath = "snvwng24c1v75d5hqy346rp3122n7yk4-mirrors-list.drv".parse().unwrap();
     assert_eq!(Mirrors::input_of(&source), None);
-    source.input_drvs.insert(path.clone(), ["out".to_owned()].into());
+    source.input_drvs.insert(path.clone(), BTreeSet::from(["out".to_owned()]).into());
     assert_eq!(Mirrors::input_of(&source), Some(&path));
     let urls: Vec<String> = FetchPlan::of(&source, Some(&mirrors))
         .unwrap()

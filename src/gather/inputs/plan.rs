@@ -136,7 +136,7 @@ fn needs(derivation: &Derivation, graph: &DerivationGraph) -> Node {
             node.lack = Some(unusable(drv_path, graph));
             continue;
         };
-        for output in outputs {
+        for output in outputs.iter() {
             match checked.outputs.get(output) {
                 Some(Some(path)) => {
                     node.inputs.insert(path.clone());

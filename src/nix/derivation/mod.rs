@@ -7,6 +7,7 @@
 //! an input derivation names at least one output.
 
 pub mod aterm;
+mod by_output;
 mod error;
 pub mod graph_text;
 pub mod json;
@@ -19,11 +20,13 @@ pub mod resolve;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::{Arc, LazyLock};
 
 use super::content_address::{ContentAddressError, Method};
 use super::hash::{Hash, HashAlgorithm};
 use super::store_path::{StoreDir, StorePath};
 
+pub use by_output::ByOutput;
 pub use error::{Defect, DerivationError};
 pub use paths::{OutputPathCheck, PathsReport, check_paths, drv_path, name_of, output_path_name};
 pub use resolve::{ResolveError, resolve};
@@ -119,15 +122,23 @@ impl fmt::Display for Kind {
     }
 }
 
+/// Names of outputs, each once. Nearly always it is `out` alone, which all
+/// derivations that are read share.
+pub type OutputNames = Arc<BTreeSet<String>>;
+
+/// `out` alone.
+static OUT_ALONE: LazyLock<OutputNames> =
+    LazyLock::new(|| Arc::new(BTreeSet::from([OUT.to_owned()])));
+
 /// A derivation. Values are bytes: neither arguments nor the environment need
 /// be UTF-8. The name is not part of the text; it stands in the path of the
 /// `.drv` file (see [`name_of`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Derivation {
     /// What is made, by name.
-    pub outputs: BTreeMap<String, Output>,
+    pub outputs: ByOutput<Output>,
     /// The derivations whose outputs are inputs, and which outputs.
-    pub input_drvs: BTreeMap<StorePath, BTreeSet<String>>,
+    pub input_drvs: BTreeMap<StorePath, OutputNames>,
     /// The inputs that are there before any build.
     pub input_srcs: BTreeSet<StorePath>,
     /// The platform, as `x86_64-linux`.
@@ -158,7 +169,7 @@ impl Derivation {
                 writer.raw(b"(");
                 writer.plain(store_dir.full(path).as_bytes());
                 writer.raw(b",");
-                writer.list(outputs, |writer, name| writer.plain(name.as_bytes()));
+                writer.list(&**outputs, |writer, name| writer.plain(name.as_bytes()));
                 writer.raw(b")");
             });
         });

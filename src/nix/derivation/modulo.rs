@@ -258,7 +258,7 @@ impl<'s> HashModuloCache<'s> {
             let missing = || ModuloError::Missing(path.clone());
             let modulo = self.known.get(path).ok_or_else(missing)?;
             let input = self.source.derivation(path).ok_or_else(missing)?;
-            if let Some(output) = names.iter().find(|name| !input.outputs.contains_key(*name)) {
+            if let Some(output) = names.iter().find(|name| !input.outputs.contains_key(name)) {
                 let (drv_path, output) = (path.clone(), output.clone());
                 return Err(ModuloError::NoSuchOutput { drv_path, output });
             }
@@ -295,10 +295,10 @@ mod tests {
 
     fn with_inputs(inputs: &[usize]) -> Derivation {
         Derivation {
-            outputs: BTreeMap::from([(OUT.to_owned(), Output::Deferred)]),
+            outputs: [(OUT.to_owned(), Output::Deferred)].into(),
             input_drvs: inputs
                 .iter()
-                .map(|&input| (path(input), BTreeSet::from([OUT.to_owned()])))
+                .map(|&input| (path(input), BTreeSet::from([OUT.to_owned()]).into()))
                 .collect(),
             input_srcs: BTreeSet::new(),
             platform: Vec::new(),
@@ -357,7 +357,7 @@ mod tests {
         let mut graph = BTreeMap::from([(path(0), with_inputs(&[])), (path(1), with_inputs(&[0]))]);
         graph.insert(path(1), {
             let mut drv = with_inputs(&[]);
-            drv.input_drvs.insert(path(0), BTreeSet::from(["dev".to_owned()]));
+            drv.input_drvs.insert(path(0), BTreeSet::from(["dev".to_owned()]).into());
             drv
         });
         let mut cache = HashModuloCache::new(MergeRule::Merge, &dir, &graph);

@@ -1,10 +1,11 @@
 //! From the text taken apart to a derivation that obeys every rule.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::aterm::{Term, TermOutput, Text};
 use super::error::{Defect, DerivationError, printable, shown};
-use super::{Derivation, Kind, OUT, Output};
+use super::{Derivation, Kind, OUT, OUT_ALONE, Output, OutputNames};
 use crate::nix::content_address::Method;
 use crate::nix::hash::{Hash, HashAlgorithm, HashError};
 use crate::nix::store_path::{StoreDir, StorePath, check_name};
@@ -32,7 +33,10 @@ pub(super) fn parse(text: &[u8], store_dir: &StoreDir) -> Result<Derivation, Der
             return bad(Defect::NoInputOutputs(path.to_string()));
         }
         ascending("outputs of an input derivation", &input.outputs)?;
-        let names = input.outputs.iter().map(output_name).collect::<Result<BTreeSet<_>, _>>()?;
+        let names = match input.outputs.as_slice() {
+            [only] if *only.bytes == *OUT.as_bytes() => OutputNames::clone(&OUT_ALONE),
+            names => Arc::new(names.iter().map(output_name).collect::<Result<_, _>>()?),
+        };
         input_drvs.insert(path, names);
     }
 
@@ -46,7 +50,7 @@ pub(super) fn parse(text: &[u8], store_dir: &StoreDir) -> Result<Derivation, Der
 
     ascending("environment variables", term.env.iter().map(|(name, _)| name))?;
     Ok(Derivation {
-        outputs,
+        outputs: outputs.into(),
         input_drvs,
         input_srcs,
         platform: term.platform.bytes.into_owned(),

@@ -56,7 +56,7 @@ impl Derivation {
     fn has_placeholders(&self) -> bool {
         let mut placeholders = Rewrites::default();
         for (drv_path, outputs) in &self.input_drvs {
-            for output in outputs {
+            for output in outputs.iter() {
                 placeholders.insert(downstream_placeholder(drv_path, output), "");
             }
         }
@@ -81,7 +81,7 @@ pub fn resolve(
     let mut rewrites = Rewrites::default();
     let mut input_srcs = drv.input_srcs.clone();
     for (drv_path, outputs) in &drv.input_drvs {
-        for output in outputs {
+        for output in outputs.iter() {
             let key = (drv_path.clone(), output.clone());
             let Some(path) = paths.get(&key) else {
                 let (drv_path, output) = key;
@@ -109,7 +109,7 @@ pub fn resolve(
         let nothing = BTreeMap::<StorePath, Derivation>::new();
         let modulo =
             HashModuloCache::new(MergeRule::Merge, store_dir, &nothing).masked(&resolved)?;
-        for (output_name, output) in &mut resolved.outputs {
+        for (output_name, output) in resolved.outputs.iter_mut() {
             let Some(hash) = modulo.known() else { continue };
             let path = input_addressed_path(&hash, name, output_name, store_dir)
                 .map_err(|source| ResolveError::Name { output: output_name.clone(), source })?;
