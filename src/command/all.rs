@@ -13,11 +13,13 @@ use super::cli::{Cli, Command, EXIT_CODES};
 use super::deliver::{self, show};
 use super::options::{KeyOptions, OutputOptions, SourceOptions, WorkOptions};
 use super::policy::{AgainstOptions, PolicyOptions, advisories, materials, policies, setting};
+use super::sbom::make::ScopeName;
 use super::time::Timestamp;
 use super::{Environment, ToolError, cache, lock, rebuild, sbom};
 use crate::check::{Coverage, Examination, Inconclusive, NotRun, Reason};
 use crate::gather::named::input;
 use crate::nix::json::MAX_LEN;
+use crate::policy::file::Scope;
 use crate::policy::{Judgement, Material, judge};
 use crate::report::all::{Part, all};
 use crate::report::{Exit, Progress, Report, Trouble, View};
@@ -28,6 +30,12 @@ const REPORT_DIR: &str = "verify-reports";
 
 /// The bill of materials that is made, beside the reports.
 const BILL: &str = "bill.cdx.json";
+
+/// Parts whose reports prove something about what is in a bill.
+const PROVING: [&str; 3] = ["lock", "cache", "rebuild"];
+
+/// The bill of what is needed at run time.
+const RUNTIME_BILL: &str = "runtime-bill.cdx.json";
 
 /// The file that says what is pinned.
 const LOCK: &str = "flake.lock";
@@ -150,7 +158,12 @@ pub fn run(
         } else {
             run.leave_out("rebuild", "--rebuild");
         }
-        run.export(progress)?;
+        run.export("sbom export", BILL, ScopeName::Build, progress)?;
+        // Most rules about components are about those that run.
+        let mut rules = policies.iter().flat_map(|policy| &policy.rules);
+        if rules.any(|rule| rule.scope == Scope::Runtime) {
+            run.export("sbom export runtime", RUNTIME_BILL, ScopeName::Runtime, progress)?;
+        }
     } else {
         run.leave_out(
             "cache",
@@ -238,16 +251,24 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Makes the bill of materials, with what the parts before have found; it is
+    /// Makes a bill of materials, with what the parts before have found; it is
     /// judged by policies as others are.
-    fn export(&mut self, progress: &Progress) -> Result<(), ToolError> {
+    fn export(
+        &mut self,
+        part: &'static str,
+        file: &str,
+        scope: ScopeName,
+        progress: &Progress,
+    ) -> Result<(), ToolError> {
         let (args, environment) = (self.args, self.environment);
-        let found = self.parts.iter().filter(|part| part.outcome.is_ok());
+        let found = self.parts.iter().filter(|part| PROVING.contains(&part.name));
+        let found = found.filter(|part| part.file.is_some());
         let evidence: Vec<PathBuf> =
             found.map(|part| args.report_dir.join(file_name(part.name))).collect();
         let mut bill = None;
-        self.part("sbom export", || {
-            let export = export_args(args, evidence)?;
+        self.part(part, || {
+            let mut export = export_args(args, evidence)?;
+            export.bill.scope = Some(scope);
             let (made, report) = sbom::export::run(&export, environment, progress)?;
             bill = Some(made);
             Ok(report)
@@ -255,7 +276,7 @@ impl Run<'_> {
         // What could not be made has said so; an older one is no answer for it.
         let Some(mut bill) = bill else { return Ok(()) };
         let bytes = bill.bytes()?;
-        let file = args.report_dir.join(BILL);
+        let file = args.report_dir.join(file);
         atomic::write_output(&environment.absolute(&file), bytes).map_err(|error| {
             ToolError::failed(format!("write the bill of materials to '{}'", show(&file)), error)
         })?;
@@ -291,7 +312,7 @@ impl Run<'_> {
             deliver::json_text(&mut report, output.fail_on.into(), frame).map_err(failed)?;
         atomic::write_output(&self.environment.absolute(&file), &bytes).map_err(failed)?;
         // What policies can speak about.
-        if ["lock", "cache", "rebuild"].contains(&name) {
+        if PROVING.contains(&name) {
             self.materials.push(Material::read(&show(&file), &bytes));
         }
         self.parts.push(Part { name, outcome: Ok(report), file: Some(show(&file)) });

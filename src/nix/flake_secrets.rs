@@ -324,7 +324,7 @@ mod tests {
             .collect();
         assert_eq!(pieces, split);
         // One piece of megabytes is looked at once.
-        assert_eq!(suspect_pieces(&vec![b'@'; 4 << 20]), [0..4 << 20]);
+        assert!(suspect_pieces(&vec![b'@'; 4 << 20]).into_iter().eq(std::iter::once(0..4 << 20)));
     }
 
     #[test]

@@ -151,6 +151,13 @@ fn a_real_flake_has_one_verdict() {
     let left_out = report["coverage"]["not_run"].as_array().unwrap();
     assert!(left_out.iter().any(|one| one["check"] == "sbom check"), "{report:#}");
 
+    // What comes with the program is about what runs, of which a bill is made.
+    let (code, report) = all(&scene, &["--contents", "--policy", "baseline"]);
+    assert_eq!((code, status(&report, "policy")), (0, "pass"), "{report:#}");
+    assert_eq!(status(&report, "sbom export runtime"), "pass", "{report:#}");
+    let bill: Value = serde_json::from_str(&scene.read("reports/runtime-bill.cdx.json")).unwrap();
+    assert_eq!(bill["metadata"]["properties"][0]["value"], "runtime");
+
     // A policy that asks for a rebuild is not met without one.
     let (code, report) = all(&scene, &["--policy", "policy.toml"]);
     assert_eq!(code, 1);

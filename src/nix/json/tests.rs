@@ -1,5 +1,6 @@
 //! The strict reader beside another, and its places.
 
+use super::read::FEW;
 use super::*;
 
 /// What `serde_json` makes of the same value.
